@@ -1,0 +1,1 @@
+"""This machine: the embedded default. Nothing is created outside."""

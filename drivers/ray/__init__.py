@@ -1,0 +1,1 @@
+"""Ray, by its Jobs REST API; ray itself is never imported here."""

@@ -1,0 +1,1 @@
+"""Docker Swarm, by the docker SDK."""

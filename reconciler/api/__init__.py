@@ -1,0 +1,1 @@
+"""The embedded Kubernetes API: store, routes, watch, patch, tables, openapi, auth."""

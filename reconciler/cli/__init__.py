@@ -1,0 +1,1 @@
+"""The command line. It imports specs only, and talks HTTP."""

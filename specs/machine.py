@@ -1,0 +1,208 @@
+"""Machine: one host. This machine, or a server of a cloud. Names follow Cluster API (Machine) and CAPO (OpenStackMachine)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from specs.meta import Column, Model, Names, ObjectName, Quantity, Resource, Rule, Status
+
+PROVIDERS = ("local", "simulated")
+
+
+class LocalMachine(Model):
+    """This machine. Any number of Machines may be it; nothing is created and nothing is deleted."""
+
+
+class SecretKeyRef(Model):
+    """One key of a Secret in the same namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+    """Key within its data."""
+
+
+class CredentialsRef(Model):
+    """Where a secret is read from: exactly one of the three. A secret never stands in a spec itself."""
+
+    file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Path of a file that holds it; read anew when it changes."""
+    env: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Name of an environment variable of the daemon."""
+    secret_key_ref: SecretKeyRef | None = None
+    """A key of a Secret."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(x is not None for x in (self.file, self.env, self.secret_key_ref)) != 1:
+            raise ValueError("exactly one of file, env, secretKeyRef must be set")
+        return self
+
+
+class Port(Model):
+    """One network port of the server."""
+
+    network: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[-._a-zA-Z0-9]+$")]
+    """Name of the network."""
+
+
+class KeyValue(Model):
+    """One pair of the server's metadata."""
+
+    key: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[-._a-zA-Z0-9]+$")]
+    """The key."""
+    value: Annotated[str, Field(max_length=255)]
+    """The value."""
+
+
+class SimulatedMachine(Model):
+    """A server of the simulated cloud: a process that behaves, and misbehaves, as real clouds do. For tests."""
+
+    endpoint: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[^\s]+$")]
+    """URL of the simulated cloud."""
+    credentials_ref: CredentialsRef | None = None
+    """The token it asks for."""
+    flavor: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[-._a-zA-Z0-9]+$")] = "small"
+    """Size of the server. A change replaces the server."""
+    image: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[-._a-zA-Z0-9]+$")] = "debian-12"
+    """Image it boots from. A change replaces the server."""
+    ports: Annotated[list[Port], Field(max_length=8)] = []
+    """Its network ports, each a resource of its own in the cloud. A change replaces the server."""
+    floating_ip: bool = Field(default=False, alias="floatingIP")
+    """Whether it gets an address that is reachable from outside."""
+    server_metadata: Annotated[list[KeyValue], Field(max_length=32)] = []
+    """Metadata of the server. A change is made in place."""
+
+
+class Remediation(Model):
+    """What to do with a server that the cloud reports as failed (names of Cluster API's MachineHealthCheck)."""
+
+    max_retry: Annotated[int, Field(ge=0, le=10)] = 3
+    """How often a failed server is replaced before anneal stops and says so."""
+    retry_period_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """Pause before a replacement; doubles with each one."""
+
+
+class Import(Model):
+    """An existing server, by the provider's id. Never by name: a name proves nothing."""
+
+    id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[-._a-zA-Z0-9]+$")]
+    """The provider's id of the server."""
+
+
+class MachineSpec(Model):
+    """The host that should exist. Exactly one provider block says where."""
+
+    local: LocalMachine | None = None
+    """This machine."""
+    simulated: SimulatedMachine | None = None
+    """A server of the simulated cloud (tests only)."""
+    management_policy: Literal["managed", "unmanaged"] = "managed"
+    """managed: anneal creates, changes and deletes it. unmanaged: it is only looked at, and must be named under `import`."""
+    import_: Import | None = Field(default=None, alias="import")
+    """The existing server to look at. Goes with managementPolicy: unmanaged."""
+    remediation: Remediation = Remediation()
+    """What to do with a server that failed."""
+
+    @property
+    def provider(self) -> str:
+        """The name of the provider block that is present."""
+        return next(name for name in PROVIDERS if getattr(self, name) is not None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        present = [name for name in PROVIDERS if getattr(self, name) is not None]
+        if len(present) != 1:
+            raise ValueError(f"exactly one provider of {', '.join(PROVIDERS)} must be set, not {len(present)}")
+        if self.local is not None and self.management_policy == "unmanaged":
+            raise ValueError("managementPolicy: provider local cannot honour it; remove it, or use another provider")
+        if (self.management_policy == "unmanaged") != (self.import_ is not None):
+            raise ValueError("managementPolicy: unmanaged and import go together; set both or neither")
+        return self
+
+
+class MachineAddress(Model):
+    """One address under which the host is known."""
+
+    type: Literal["Hostname", "InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS"]
+    """What kind of address it is."""
+    address: Annotated[str, Field(max_length=255)]
+    """The address."""
+
+
+class MachineCapacity(Model):
+    """What the host has."""
+
+    cpu: Quantity
+    """Cores."""
+    memory: Quantity
+    """Memory."""
+
+
+class MachineStatus(Status):
+    """The host as it was last seen."""
+
+    provider_id: Annotated[str, Field(max_length=255)] | None = Field(default=None, alias="providerID")
+    """The provider's id of the host, such as simulated:///3f2a…"""
+    instance_state: Annotated[str, Field(max_length=63)] | None = None
+    """The provider's own word for the state of the server."""
+    addresses: Annotated[list[MachineAddress], Field(max_length=32)] = []
+    """Its addresses."""
+    capacity: MachineCapacity | None = None
+    """Cores and memory."""
+    resolved: dict[str, Any] | None = Field(default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
+    """The inputs that the server was made from."""
+
+
+class Machine(Resource):
+    """One host: this machine, or a server of a cloud."""
+
+    names: ClassVar[Names] = Names("Machine", "machines", "machine", ("mch",))
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether it can be used"),
+        Column("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "Why it is or is not ready"),
+        Column("State", "string", ".status.instanceState", "The provider's own word for it", 1),
+        Column("Address", "string", '.status.addresses[?(@.type=="InternalIP")].address', "Its internal address", 1),
+        Column("Provider-ID", "string", ".status.providerID", "The provider's id", 1),
+        Column("Age", "date", ".metadata.creationTimestamp", "Time since it was created"),
+        Column("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "The deepest cause"),
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("spec", "[has(self.local), has(self.simulated)].filter(x, x).size() == 1",
+             "exactly one provider of local, simulated must be set"),
+        Rule("spec", "!(has(self.local) && self.managementPolicy == 'unmanaged')",
+             "managementPolicy: provider local cannot honour it"),
+        Rule("spec", "(self.managementPolicy == 'unmanaged') == has(self.import)",
+             "managementPolicy: unmanaged and import go together"),
+        Rule("spec", "has(self.local) == has(oldSelf.local) && has(self.simulated) == has(oldSelf.simulated)",
+             "the provider cannot be changed; delete the Machine and create it anew"),
+        Rule("spec", "self.managementPolicy == oldSelf.managementPolicy", "managementPolicy cannot be changed"),
+        Rule("spec.simulated", "self.endpoint == oldSelf.endpoint", "endpoint cannot be changed: the server lives there"),
+        Rule("spec.simulated.credentialsRef",
+             "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
+             "exactly one of file, env, secretKeyRef must be set"),
+    )  # fmt: skip
+
+    kind: Literal["Machine"]
+    """Machine."""
+    spec: MachineSpec
+    """The host that should exist."""
+    status: MachineStatus | None = None
+    """The host as it was last seen."""
+
+    @classmethod
+    def changes_refused(cls, old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
+        """The provider, the policy and the cloud of a Machine are for life."""
+        before, after = old.get("spec") or {}, new.get("spec") or {}
+        refused = [
+            (f"spec.{name}", "the provider cannot be changed; delete the Machine and create it anew")
+            for name in PROVIDERS
+            if (name in before) != (name in after)
+        ]
+        if before.get("managementPolicy", "managed") != after.get("managementPolicy", "managed"):
+            refused.append(("spec.managementPolicy", "managementPolicy cannot be changed"))
+        if not refused and (sim := before.get("simulated")) and sim.get("endpoint") != after["simulated"].get("endpoint"):
+            refused.append(("spec.simulated.endpoint", "endpoint cannot be changed: the server lives there"))
+        return refused
