@@ -60,10 +60,11 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """It exists under the id we recorded, and carries somebody else's tag or none. Never touched."""
+    """It exists under the id we asked for, and carries somebody else's tag or none. Looked at, never touched."""
 
     ref: str
     message: str
+    live: Any = None
 
 
 @dataclass(frozen=True, slots=True)

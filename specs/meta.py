@@ -216,6 +216,8 @@ class PartRecord(Model):
     """Which part it is, such as "server" or "port/0"."""
     ref: Annotated[str, Field(max_length=255)]
     """The provider's own id."""
+    deleting: bool = False
+    """True once its removal was asked for: that it is gone is then no surprise."""
 
 
 class FailureRecord(Model):
@@ -229,6 +231,8 @@ class FailureRecord(Model):
     """The generation of the spec it failed with: a new spec starts anew."""
     time: Timestamp
     """When it last failed."""
+    reason: Annotated[str, Field(min_length=1, max_length=63, pattern=CONDITION_TYPE)]
+    """What kind of failure it was."""
     message: Annotated[str, Field(max_length=1024)] = ""
     """What the provider said."""
 
