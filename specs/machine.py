@@ -174,7 +174,7 @@ class Machine(Resource):
              "exactly one provider of local, simulated must be set"),
         Rule("spec", "!(has(self.local) && self.managementPolicy == 'unmanaged')",
              "managementPolicy: provider local cannot honour it"),
-        Rule("spec", "(self.managementPolicy == 'unmanaged') == has(self.import)",
+        Rule("spec", "(self.managementPolicy == 'unmanaged') == has(self.__import__)",
              "managementPolicy: unmanaged and import go together"),
         Rule("spec", "has(self.local) == has(oldSelf.local) && has(self.simulated) == has(oldSelf.simulated)",
              "the provider cannot be changed; delete the Machine and create it anew"),

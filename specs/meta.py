@@ -231,6 +231,8 @@ class FailureRecord(Model):
     """The generation of the spec it failed with: a new spec starts anew."""
     time: Timestamp
     """When it last failed."""
+    not_before: Timestamp
+    """When it may be tried again."""
     reason: Annotated[str, Field(min_length=1, max_length=63, pattern=CONDITION_TYPE)]
     """What kind of failure it was."""
     message: Annotated[str, Field(max_length=1024)] = ""
