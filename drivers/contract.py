@@ -258,9 +258,11 @@ class Driver(Protocol[Live_co]):
     settle_seconds: float
     """How long after a create was sent a healthy list may still miss it. An intent is not given up before."""
 
-    async def observe(self, owner: Owner, ref: str | None, after: float) -> Observation[Live_co]:
+    async def observe(self, owner: Owner, ref: str | None, after: float, part: str = "") -> Observation[Live_co]:
         """Look it up by `ref`, else by tag; never by name. MUST NOT change anything, MUST NOT raise DriverError.
 
+        `part` says which one is meant where an owner may have several, such as "port/1"; what carries our tag for another
+        part is not looked at. Without it an owner with several parts here is Unknown.
         The answer MUST NOT be older than `after` (time.monotonic()). A shared list is used where one is fresh enough.
         What is missing from a list while `ref` is known MUST be asked for by id before Absent is said.
         """
