@@ -1,0 +1,86 @@
+"""Who must be woken when something changes: references, owners, external ids. Kept in memory, rebuilt by lists."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
+
+from reconciler.engine.kind import Key, Reference
+
+
+@dataclass(slots=True)
+class Index:
+    """Derived from the objects alone: losing it loses nothing."""
+
+    _uids: dict[str, Key] = field(default_factory=dict)
+    _uid_of: dict[Key, str] = field(default_factory=dict)
+    _dependents: dict[Reference, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    _references: dict[Key, frozenset[Reference]] = field(default_factory=dict)
+    _owners: dict[Key, tuple[str, ...]] = field(default_factory=dict)
+    _refs: dict[str, dict[str, Key]] = field(default_factory=lambda: defaultdict(dict))
+    _refs_of: dict[Key, tuple[str, frozenset[str]]] = field(default_factory=dict)
+
+    def update(self, key: Key, uid: str, references: Iterable[Reference], owners: Iterable[str]) -> None:
+        """Take in an object: its UID, what it refers to, and the UIDs of its owners."""
+        if (old := self._uid_of.get(key)) and old != uid:
+            self._uids.pop(old, None)
+        self._uids[uid] = key
+        self._uid_of[key] = uid
+        self._owners[key] = tuple(owners)
+        new = frozenset(references)
+        before = self._references.get(key, frozenset())
+        if new != before:
+            for reference in before - new:
+                self._dependents[reference].discard(key)
+            for reference in new - before:
+                self._dependents[reference].add(key)
+            self._references[key] = new
+
+    def record(self, key: Key, provider: str, refs: Set[str]) -> None:
+        """Take in the external ids on record for an object."""
+        new = (provider, frozenset(refs))
+        if (old := self._refs_of.get(key)) == new:
+            return
+        if old:
+            for ref in old[1]:
+                self._refs[old[0]].pop(ref, None)
+        for ref in refs:
+            self._refs[provider][ref] = key
+        self._refs_of[key] = new
+
+    def forget(self, key: Key) -> None:
+        """The object is gone."""
+        if uid := self._uid_of.pop(key, None):
+            self._uids.pop(uid, None)
+        for reference in self._references.pop(key, frozenset()):
+            self._dependents[reference].discard(key)
+        self._owners.pop(key, None)
+        if old := self._refs_of.pop(key, None):
+            for ref in old[1]:
+                self._refs[old[0]].pop(ref, None)
+
+    def by_uid(self, uid: str) -> Key | None:
+        """The object of this UID, if we know it."""
+        return self._uids.get(uid)
+
+    def dependents(self, reference: Reference) -> Set[Key]:
+        """The objects that refer to this one."""
+        return frozenset(self._dependents.get(reference, ()))
+
+    def owners(self, key: Key) -> list[Key]:
+        """The objects that own this one."""
+        return [owner for uid in self._owners.get(key, ()) if (owner := self._uids.get(uid))]
+
+    def refs(self, provider: str) -> frozenset[str]:
+        """All external ids on record in one account."""
+        return frozenset(self._refs.get(provider, ()))
+
+    def keys_of(self, provider: str) -> frozenset[Key]:
+        """All objects with something on record in one account."""
+        return frozenset(self._refs.get(provider, {}).values())
+
+    @property
+    def keys(self) -> Set[Key]:
+        """Every object we know."""
+        return self._uid_of.keys()

@@ -1,0 +1,138 @@
+"""Workers around the engine: they take keys from the queue, and surveys, relists and timers put keys in."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from drivers.contract import LeaseLost, Survey, Unknown
+from reconciler.client import ApiError
+from reconciler.engine.engine import Again, Engine, Failed
+from reconciler.engine.kind import Key
+from reconciler.engine.workqueue import WorkQueue
+from reconciler.metrics import METRICS
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Runner:
+    """Keeps `workers` passes going. Everything it knows can be learned again from lists."""
+
+    engine: Engine
+    workers: int = 16
+    poll_seconds: float = 30.0
+    pass_seconds: float = 120.0
+    queue: WorkQueue[Key] = field(default_factory=WorkQueue)
+    _after: dict[Key, float] = field(default_factory=dict)
+    _prints: dict[str, dict[str, int] | None] = field(default_factory=dict)
+
+    def wake(self, key: Key, after: float | None = None) -> None:
+        """Look at this object soon; an observation as old as `after` will do, by default none older than the pass."""
+        if after is None:
+            self._after.pop(key, None)
+        else:
+            self._after[key] = after
+        self.queue.add(key)
+
+    def wake_all(self, keys: Iterable[Key], after: float | None = None) -> None:
+        """Look at all these objects soon."""
+        for key in keys:
+            self.wake(key, after)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self.workers):
+                group.create_task(self._work(), name=f"worker-{number}")
+            group.create_task(self._survey_forever(), name="surveys")
+            group.create_task(self.engine.recorder.run(), name="events")
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._one(key)
+            finally:
+                self.queue.done(key)
+
+    async def _one(self, key: Key) -> None:
+        clock = self.engine.clock
+        after = self._after.pop(key, clock.monotonic())
+        started = clock.monotonic()
+        outcome = "error"
+        try:
+            with structlog.contextvars.bound_contextvars(plural=key.plural, namespace=key.namespace, name=key.name):
+                async with asyncio.timeout(self.pass_seconds):
+                    again = await self.engine.reconcile(key, after)
+            self._requeue(key, again)
+            outcome = "ok"
+        except LeaseLost as error:
+            outcome = "fenced"
+            log.warning("engine.fenced", key=str(key), error=str(error))
+            self.queue.add_after(key, 1.0)
+        except Failed as error:
+            delay = self.queue.retry(key)
+            if error.retry_after:
+                self.queue.add_after(key, max(delay, error.retry_after))
+            log.warning("engine.failed", key=str(key), error=str(error), retry_in=round(delay, 1))
+        except TimeoutError:
+            log.error("engine.timeout", key=str(key), seconds=self.pass_seconds, retry_in=round(self.queue.retry(key), 1))
+        except Exception as error:  # one poisoned object must not stop the others
+            log.exception("engine.broken", key=str(key), retry_in=round(self.queue.retry(key), 1))
+            await self._say_broken(key, error)
+        finally:
+            METRICS.reconciled(key.plural, outcome, clock.monotonic() - started)
+
+    def _requeue(self, key: Key, again: Again) -> None:
+        self.queue.forget(key)
+        if again.seconds is None:
+            return
+        if again.seconds <= 0:
+            self.wake(key)
+        else:
+            self.queue.add_after(key, again.seconds * (1.0 + 0.1 * random.random()))  # noqa: S311 - spreads load, guards nothing
+
+    async def _say_broken(self, key: Key, error: Exception) -> None:
+        try:
+            await self.engine.say_broken(key, error)
+        except ApiError as failed:
+            log.warning("engine.cannot_say", key=str(key), error=str(failed))
+
+    async def _survey_forever(self) -> None:
+        """One list call per driver and round wakes exactly the objects whose parts changed outside."""
+        while True:
+            await asyncio.sleep(self.poll_seconds * (0.9 + 0.2 * random.random()))  # noqa: S311
+            await self.survey()
+
+    async def survey(self) -> dict[str, float]:
+        """Survey every driver once; returns provider → the time of its oldest survey, for those that answered."""
+        taken: dict[str, float] = {}
+        for provider, drivers in list(self.engine.drivers.items()):
+            answers = await asyncio.gather(*(driver.survey() for driver in drivers.values()))
+            for driver, answer in zip(drivers.values(), answers, strict=True):
+                self._compare(provider, driver.name, answer)
+            if all(isinstance(answer, Survey) for answer in answers):
+                taken[provider] = min(answer.taken for answer in answers if isinstance(answer, Survey))
+        return taken
+
+    def _compare(self, provider: str, driver: str, answer: Survey | Unknown) -> None:
+        before = self._prints.get(driver)
+        if isinstance(answer, Unknown):
+            if before is not None or driver not in self._prints:
+                log.warning("survey.failed", driver=driver, error=str(answer.error))
+                self.wake_all(self.engine.index.keys_of(provider))
+            self._prints[driver] = None
+            return
+        new = dict(answer.prints)
+        self._prints[driver] = new
+        if before is None:
+            self.wake_all(self.engine.index.keys_of(provider), answer.taken)
+            return
+        for uid in before.keys() | new.keys():
+            if before.get(uid) != new.get(uid) and (key := self.engine.index.by_uid(uid)):
+                self.wake(key, answer.taken)

@@ -1,0 +1,90 @@
+"""The object of one pass: as it was read, and with the status that it should get.
+
+The only place where the engine writes to the API. Every write carries the resourceVersion that it was derived from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from drivers.contract import Owner
+from reconciler import crash
+from reconciler.client import Client, Object, ours
+from reconciler.engine.kind import Key, Kind
+from reconciler.engine.record import Status, merge_diff
+from specs.meta import FINALIZER, PAUSED_ANNOTATION, Resource
+
+
+@dataclass(slots=True)
+class Subject:
+    """The object of one pass. `obj` is as the API last returned it; `status` is what it should become."""
+
+    client: Client
+    kind: Kind[Any]
+    key: Key
+    obj: Object
+    installation: str
+    now: datetime
+    model: Resource = field(init=False)
+    status: Status = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.status = dict(self.obj.get("status") or {})
+
+    def parse(self) -> None:
+        """Read the object as its kind; pydantic.ValidationError if what is stored does not validate any more."""
+        self.model = self.kind.resource.parse(self.obj)
+
+    @property
+    def generation(self) -> int:
+        """The generation of the spec."""
+        return int(self.obj["metadata"].get("generation") or 0)
+
+    @property
+    def deleting(self) -> bool:
+        """Whether deletion was asked for."""
+        return bool(self.obj["metadata"].get("deletionTimestamp"))
+
+    @property
+    def paused(self) -> bool:
+        """Whether a person said: hands off."""
+        value = (self.obj["metadata"].get("annotations") or {}).get(PAUSED_ANNOTATION)
+        return value is not None and value.lower() != "false"
+
+    @property
+    def finalized(self) -> bool:
+        """Whether our finalizer is on the object."""
+        return FINALIZER in (self.obj["metadata"].get("finalizers") or [])
+
+    @property
+    def owner(self) -> Owner:
+        """Whose the parts are."""
+        meta = self.obj["metadata"]
+        return Owner(self.installation, self.kind.resource.names.kind, meta["namespace"], meta["name"], meta["uid"])
+
+    async def write_finalizers(self, *, present: bool) -> None:
+        """Put our finalizer on, or take it off; ApiError 409 or 422 if the object changed meanwhile."""
+        meta = self.obj["metadata"]
+        names = [name for name in meta.get("finalizers") or [] if name != FINALIZER]
+        wanted = [*names, FINALIZER] if present else names
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "add", "path": "/metadata/finalizers", "value": wanted},
+        ]
+        async with crash.point("write", f"finalizer {self.key}"):
+            self.obj = await self.client.patch(ours(self.key.plural), self.key.namespace, self.key.name, patch, "json")
+
+    async def write_status(self) -> bool:
+        """Store the status if it differs from the stored one; ApiError 409 if the object changed meanwhile."""
+        changes = merge_diff(self.obj.get("status") or {}, self.status)
+        if not changes:
+            return False
+        body = {"metadata": {"resourceVersion": self.obj["metadata"]["resourceVersion"]}, "status": changes}
+        async with crash.point("write", f"status {self.key}"):
+            self.obj = await self.client.patch(
+                ours(self.key.plural), self.key.namespace, self.key.name, body, "merge", subresource="status"
+            )
+        self.status = dict(self.obj.get("status") or {})
+        return True
