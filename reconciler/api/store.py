@@ -88,7 +88,7 @@ class Store:
 
     def newest(self) -> int:
         """The newest committed revision."""
-        return max(self._read("SELECT coalesce(max(rv), 0) FROM revisions", ())[0][0], self.compacted)
+        return max(int(self._read("SELECT coalesce(max(rv), 0) FROM revisions", ())[0][0]), self.compacted)
 
     def changes(self, kind: str, *, after: int, upto: int, limit: int) -> list[Change]:
         """The changes of a kind with `after` < revision <= `upto`, oldest first. Expired if some were compacted away."""
@@ -176,8 +176,11 @@ class Store:
                 future.set_result(result)
 
 
-_STATES = "SELECT namespace, name, max(rv) AS rv, deleted FROM revisions INDEXED BY by_key WHERE {} AND rv <= ? GROUP BY namespace, name"
-"""The newest revision of each key; SQLite takes `deleted` from the row that max() picked. Read from the index alone, in its order."""
+# The newest revision of each key. SQLite takes `deleted` from the row that max() picked, and reads the index alone, in its order.
+_STATES = (
+    "SELECT namespace, name, max(rv) AS rv, deleted FROM revisions"
+    " INDEXED BY by_key WHERE {} AND rv <= ? GROUP BY namespace, name"
+)
 
 
 def _range(kind: str, namespace: str | None, after: tuple[str, str] | None) -> tuple[str, tuple[str, ...]]:
