@@ -1,0 +1,245 @@
+"""The only file that imports kopf: watch events → queue keys.
+
+kopf watches; this file keeps the books. It remembers the resourceVersion that it heard last of every object, lists each kind
+itself after every start of kopf and at every resync (what is missing from a list was deleted), and audits what it heard
+against a cheap list of versions: two mismatches in a row mean that a watch is blind, and kopf is started anew.
+kopf's stateful handlers are not used: they lose updates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import kopf
+import structlog
+
+from reconciler.client import ApiError, Client, Object, ResourceId
+from reconciler.engine.clock import Clock
+from reconciler.metrics import METRICS
+from specs.meta import PAUSED_ANNOTATION
+
+log = structlog.get_logger()
+
+WATCH_SILENCE_SECONDS = 45.0
+"""kopf reconnects a watch that was silent for so long; our server sends a bookmark well before."""
+
+Name = tuple[str, str]
+Handler = Callable[[ResourceId, Object, bool, bool], None]
+"""Called with (resource, object, deleted, spec-like change) for every object that changed."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What was last heard of one object."""
+
+    uid: str
+    version: str
+    digest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the API server is, and how to prove who we are."""
+
+    url: str
+    token: str | None = None
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+
+@dataclass(slots=True)
+class Informer:
+    """Runs kopf, supervised, and tells `handler` of every change, at least once, in the end."""
+
+    client: Client
+    connection: Connection
+    resources: Iterable[ResourceId]
+    handler: Handler
+    clock: Clock
+    audit_seconds: float = 15.0
+    restarts: int = 0
+    last_event: float = 0.0
+    blind: str = "the first lists are not read yet"
+    """Why what we know may be old; empty while all is well."""
+    _heard: dict[ResourceId, dict[Name, Heard]] = field(default_factory=dict)
+    _suspects: dict[tuple[ResourceId, Name], str] = field(default_factory=dict)
+    _listed: asyncio.Event = field(default_factory=asyncio.Event)
+    _restart: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Watch until cancelled. kopf may exit for any reason; it is started again, and everything is listed again."""
+        pause = 0.05
+        while True:
+            self._restart.clear()
+            ready, stop = asyncio.Event(), asyncio.Event()
+            watching = asyncio.create_task(self._kopf(ready, stop), name="kopf")
+            minding = asyncio.create_task(self._mind(ready), name="informer")
+            started = self.clock.monotonic()
+            try:
+                await asyncio.wait({watching, minding}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stop.set()
+                for task in (watching, minding):
+                    task.cancel()
+                results = await asyncio.gather(watching, minding, return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception):
+                    log.warning("informer.exited", error=repr(result))
+            self.restarts += 1
+            METRICS.informer_restarts.inc()
+            self.blind = self.blind or "the informer is being restarted"
+            pause = 0.05 if self.clock.monotonic() - started > 30 else min(5.0, pause * 2)
+            await asyncio.sleep(pause)
+
+    async def synced(self) -> None:
+        """Wait for the first lists."""
+        await self._listed.wait()
+
+    async def resync(self) -> None:
+        """List every kind; tell of what was not heard, and of what is gone."""
+        for resource in self.resources:
+            await self._list(resource)
+
+    async def _mind(self, ready: asyncio.Event) -> None:
+        await asyncio.wait({asyncio.create_task(ready.wait())}, timeout=30)
+        while True:
+            try:
+                await self.resync()
+                break
+            except ApiError as error:
+                self.blind = f"cannot list: {error.message}"
+                log.warning("informer.cannot_list", error=str(error))
+                await asyncio.sleep(1.0)
+        self.blind = ""
+        self._suspects.clear()
+        self._listed.set()
+        while True:
+            await asyncio.sleep(self.audit_seconds)
+            try:
+                lost = await self._audit()
+            except ApiError as error:
+                self.blind = f"cannot list: {error.message}"
+                continue
+            self.blind = ""
+            if lost:
+                self.blind = f"{lost} changes were not heard within {self.audit_seconds:.0f} s"
+                log.error("informer.blind", changes=lost, action="list all and start the watches anew")
+                return
+
+    async def _list(self, resource: ResourceId) -> None:
+        items, _ = await self.client.list(resource)
+        known = self._heard.setdefault(resource, {})
+        present = set()
+        for item in items:
+            present.add(_name(item))
+            self._hear(resource, item, deleted=False)
+        for name in known.keys() - present:
+            self._gone(resource, name)
+
+    async def _audit(self) -> int:
+        """Compare versions; a difference that is still the same one audit later is a change that was never heard."""
+        suspects: dict[tuple[ResourceId, Name], str] = {}
+        for resource in self.resources:
+            before = {name: heard.version for name, heard in self._heard.get(resource, {}).items()}
+            truth = await self.client.versions(resource)
+            for name in before.keys() | truth.keys():
+                heard = self._heard.get(resource, {}).get(name)
+                if before.get(name) != truth.get(name) and (heard.version if heard else None) != truth.get(name):
+                    suspects[resource, name] = truth.get(name, "gone")
+        lost = sum(1 for what, version in suspects.items() if self._suspects.get(what) == version)
+        self._suspects = suspects
+        return lost
+
+    async def _kopf(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry, id="anneal")(self._login)
+        for resource in self.resources:
+            self._register(registry, resource)
+        await kopf.operator(
+            registry=registry,
+            settings=_settings(),
+            standalone=True,
+            clusterwide=True,
+            ready_flag=ready,
+            stop_flag=stop,
+            identity=kopf.Identity("anneal"),  # type: ignore[attr-defined]
+        )
+
+    def _register(self, registry: Any, resource: ResourceId) -> None:
+        async def on_event(event: Mapping[str, Any], **_: Any) -> None:
+            self.last_event = self.clock.monotonic()
+            self._hear(resource, dict(event["object"]), deleted=event["type"] == "DELETED")
+
+        kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id="heard")(on_event)
+
+    def _login(self, **_: Any) -> kopf.ConnectionInfo:
+        there = self.connection
+        return kopf.ConnectionInfo(
+            server=there.url,
+            token=there.token,
+            ca_path=there.ca_file,
+            certificate_path=there.certificate_file,
+            private_key_path=there.key_file,
+        )
+
+    def _hear(self, resource: ResourceId, obj: Object, *, deleted: bool) -> None:
+        name, meta = _name(obj), obj["metadata"]
+        known = self._heard.setdefault(resource, {})
+        heard = known.get(name)
+        if deleted:
+            if heard is None or heard.uid == meta["uid"]:
+                known.pop(name, None)
+                self.handler(resource, obj, True, True)
+            return
+        if heard is not None and heard.version == meta["resourceVersion"]:
+            return
+        digest = _digest(meta)
+        known[name] = Heard(meta["uid"], meta["resourceVersion"], digest)
+        self.handler(resource, obj, False, heard is None or heard.digest != digest)
+
+    def _gone(self, resource: ResourceId, name: Name) -> None:
+        heard = self._heard[resource].pop(name)
+        obj = {"metadata": {"namespace": name[0], "name": name[1], "uid": heard.uid}}
+        self.handler(resource, obj, True, True)
+
+
+def _name(obj: Object) -> Name:
+    meta = obj["metadata"]
+    return meta.get("namespace") or "", meta["name"]
+
+
+def _digest(meta: Mapping[str, Any]) -> int:
+    """A hash of all but status: what a pass must look at when it changes."""
+    return hash(
+        (
+            meta["uid"],
+            meta.get("generation"),
+            meta.get("deletionTimestamp"),
+            tuple(meta.get("finalizers") or ()),
+            (meta.get("annotations") or {}).get(PAUSED_ANNOTATION),
+            tuple(sorted((meta.get("labels") or {}).items())),
+            tuple(owner.get("uid") for owner in meta.get("ownerReferences") or ()),
+        )
+    )
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 600
+    settings.watching.connect_timeout = 5
+    settings.watching.inactivity_timeout = WATCH_SILENCE_SECONDS
+    settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
+    settings.queueing.worker_limit = None
+    settings.queueing.idle_timeout = 1.0
+    settings.queueing.exit_timeout = 0.5
+    settings.background.cancellation_polling = 1
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    return settings
