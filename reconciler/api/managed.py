@@ -1,0 +1,332 @@
+"""Who owns which field: server-side apply, and the managedFields of every other write.
+
+Follows sigs.k8s.io/structured-merge-diff: what an applier no longer applies goes, unless somebody else owns it; what somebody
+else owns and an applier would change is a conflict; ownership of a field moves to whoever changed it by another write.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from reconciler.api.fieldset import (
+    EMPTY,
+    FieldSet,
+    Maybe,
+    atomic,
+    child_schema,
+    compare,
+    difference,
+    fields_of,
+    intersection,
+    item_key,
+    keyed,
+    paths,
+    union,
+)
+from reconciler.api.jsonvalue import Object, clone, clone_object
+from reconciler.api.objectmeta import root_schema
+
+SYSTEM_METADATA = frozenset({
+    "name", "namespace", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+    "deletionGracePeriodSeconds", "managedFields", "selfLink",
+})  # fmt: skip
+"""Fields of metadata that nobody owns."""
+IDENTITY = frozenset({"name", "namespace", "generateName"})
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+MAX_UPDATERS = 10
+"""Entries of Update writes; beyond them the oldest are joined into one of the manager "ancient-changes"."""
+
+
+class Conflict(NamedTuple):
+    """A field that another manager owns, with another value."""
+
+    manager: str
+    path: str
+    using: str
+    """The API version of the entry; empty for one of another applier."""
+    subresource: str = ""
+
+    @property
+    def message(self) -> str:
+        """As kubectl prints it: `conflict with "kubectl-client-side-apply" using anneal.dev/v1alpha1`."""
+        via = f' with subresource "{self.subresource}"' if self.subresource else ""
+        return f'conflict with "{self.manager}"{via}' + (f" using {self.using}" if self.using else "")
+
+
+class ApplyConflict(Exception):
+    """Others own fields that this apply would change. The API answers 409 with one cause for each."""
+
+    def __init__(self, conflicts: list[Conflict]) -> None:
+        self.conflicts = conflicts
+        if len(conflicts) == 1:
+            text = f"Apply failed with 1 conflict: {conflicts[0].message}: {conflicts[0].path}"
+        else:
+            by_manager: dict[str, list[str]] = {}
+            for conflict in conflicts:
+                by_manager.setdefault(conflict.message.replace("conflict", "conflicts", 1), []).append(conflict.path)
+            lines = [f"{who}:\n" + "\n".join(f"- {path}" for path in found) for who, found in by_manager.items()]
+            text = f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
+        super().__init__(text)
+        self.message = text
+
+
+def apply(
+    live: Object | None,
+    applied: Object,
+    *,
+    manager: str,
+    force: bool,
+    schema: Object,
+    now: str,
+    api_version: str,
+    subresource: str = "",
+) -> Object:
+    """Merge what a manager applies into the live object and return the result, managedFields included.
+
+    Equal to `live`, times included, when nothing changes. Raises ApplyConflict unless `force`. Neither argument is changed.
+    What the server sets itself (uid, resourceVersion, …) is taken from `live`. A status is applied by its subresource only.
+    """
+    root = root_schema(schema)
+    wanted = _appliable(applied, root, subresource)
+    mine = _claims(wanted, root)
+    base = live or {}
+    entries = _entries(base)
+    own = next((e for e in entries if _is_applier(e, manager, subresource)), None)
+    others = [e for e in entries if e is not own]
+    merged: Object = _merge(base, wanted, root)
+    if own is not None and own["fieldsV1"] != mine:
+        keep = mine
+        for entry in others:
+            keep = union(keep, entry["fieldsV1"])
+        _remove(merged, own["fieldsV1"], keep or {}, root, top=True)
+    changed, removed = compare(_ownable(base), _ownable(merged), root)
+    if changed is None and removed is None and own is not None and own["fieldsV1"] == mine:
+        return clone_object(live or {})
+    if not force and (conflicts := _conflicts(others, changed)):
+        conflicts = _not_migrating(conflicts, manager, live, root)
+        if conflicts:
+            raise ApplyConflict(conflicts)
+    entry = _entry(manager, "Apply", api_version, now, mine, subresource)
+    kept = _give_up(others, changed, removed)
+    _store(merged, [*kept, entry] if mine is not None else kept)
+    return merged
+
+
+def track(
+    old: Object | None,
+    new: Object,
+    *,
+    manager: str,
+    schema: Object,
+    now: str,
+    api_version: str,
+    subresource: str = "",
+) -> list[Object]:
+    """The managedFields of `new` after a create, replace or patch: the writer owns what it changed, and only that.
+
+    A write may set managedFields itself (kubectl does, to move from client-side to server-side apply), but not by a
+    subresource; a single empty entry clears them.
+    """
+    root = root_schema(schema)
+    given = (new.get("metadata") or EMPTY).get("managedFields")
+    if given is not None and len(given) == 1 and not any(given[0].values()) and not subresource:
+        entries: list[Object] = []
+    elif given and not subresource and all(type(e.get("fieldsV1")) is dict for e in given):
+        entries = given
+    else:
+        entries = _entries(old or {})
+    changed, removed = compare(_ownable(old or {}), _ownable(new), root)
+    if changed is None and removed is None:
+        return [clone(entry) for entry in entries]
+    kept = _give_up(entries, changed, removed)
+    if changed is not None:
+        own = next((e for e in kept if _is_updater(e, manager, api_version, subresource)), None)
+        fields = union(own["fieldsV1"], changed) if own is not None else changed
+        kept = [e for e in kept if e is not own]
+        kept.append(_entry(manager, "Update", api_version, now, fields, subresource))
+    return [clone(entry) for entry in _capped(kept)]
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------
+
+
+def _entries(obj: Object) -> list[Object]:
+    found = (obj.get("metadata") or EMPTY).get("managedFields") or []
+    return [entry for entry in found if type(entry.get("fieldsV1")) is dict]
+
+
+def _is_applier(entry: Object, manager: str, subresource: str) -> bool:
+    return entry.get("operation") == "Apply" and entry.get("manager") == manager and entry.get("subresource", "") == subresource
+
+
+def _is_updater(entry: Object, manager: str, api_version: str, subresource: str) -> bool:
+    return (
+        entry.get("operation") == "Update"
+        and entry.get("manager") == manager
+        and entry.get("apiVersion") == api_version
+        and entry.get("subresource", "") == subresource
+    )
+
+
+def _entry(manager: str, operation: str, api_version: str, now: str, fields: Maybe, subresource: str) -> Object:
+    entry = {
+        "manager": manager,
+        "operation": operation,
+        "apiVersion": api_version,
+        "time": now,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields or {},
+    }
+    return {**entry, "subresource": subresource} if subresource else entry
+
+
+def _store(obj: Object, entries: list[Object]) -> None:
+    obj.setdefault("metadata", {})["managedFields"] = [clone(entry) for entry in _capped(entries)]
+
+
+def _give_up(entries: list[Object], changed: Maybe, removed: Maybe) -> list[Object]:
+    """Managers lose what somebody else changed and what is gone; who has nothing left is left out."""
+    kept = []
+    for entry in entries:
+        fields = difference(difference(entry["fieldsV1"], changed), removed)
+        if fields:
+            kept.append(entry if fields == entry["fieldsV1"] else {**entry, "fieldsV1": fields})
+    return kept
+
+
+def _capped(entries: list[Object]) -> list[Object]:
+    updaters = [e for e in entries if e.get("operation") == "Update"]
+    if len(updaters) <= MAX_UPDATERS:
+        return entries
+    oldest = sorted(updaters, key=lambda e: str(e.get("time", "")))[: len(updaters) - MAX_UPDATERS + 1]
+    fields: Maybe = None
+    for entry in oldest:
+        fields = union(fields, entry["fieldsV1"])
+    joined = _entry("ancient-changes", "Update", oldest[-1]["apiVersion"], oldest[-1].get("time", ""), fields, "")
+    return [joined, *(e for e in entries if not any(e is old for old in oldest))]
+
+
+# --- conflicts -------------------------------------------------------------------------------------------------------
+
+
+def _conflicts(others: list[Object], changed: Maybe) -> list[Conflict]:
+    found = []
+    for entry in others:
+        using = entry.get("apiVersion", "") if entry.get("operation") == "Update" else ""
+        both = intersection(entry["fieldsV1"], changed)
+        found += [Conflict(entry["manager"], path, using, entry.get("subresource", "")) for path in paths(both)]
+    return found
+
+
+def _not_migrating(conflicts: list[Conflict], manager: str, live: Object | None, root: Object) -> list[Conflict]:
+    """kubectl may take over what kubectl itself applied client-side: the fields of its annotation that still have that value."""
+    annotation = ((live or EMPTY).get("metadata") or EMPTY).get("annotations", EMPTY).get(LAST_APPLIED)
+    if manager != "kubectl" or not annotation:
+        return conflicts
+    try:
+        last = orjson.loads(annotation)
+    except ValueError:
+        return conflicts
+    if type(last) is not dict:
+        return conflicts
+    last = _ownable(last)
+    changed, removed = compare(last, _ownable(live or {}), root)
+    allowed = frozenset(paths(difference(difference(fields_of(last, root), changed), removed)))
+    return [conflict for conflict in conflicts if conflict.path not in allowed]
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+def _appliable(applied: Object, root: Object, subresource: str) -> Object:
+    """What of the applied object is for this endpoint: no nulls, nothing that the server sets, status by its subresource."""
+    wanted: Object = {k: _no_nulls(v) for k, v in applied.items() if v is not None}
+    metadata = wanted.get("metadata") or {}
+    if subresource:
+        wanted = {k: v for k, v in wanted.items() if k in ("apiVersion", "kind", subresource)}
+        metadata = {k: v for k, v in metadata.items() if k in IDENTITY}
+    elif "status" in root["properties"]:
+        wanted.pop("status", None)
+    wanted["metadata"] = {k: v for k, v in metadata.items() if k in IDENTITY or k not in SYSTEM_METADATA}
+    return wanted
+
+
+def _no_nulls(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _no_nulls(item) for key, item in value.items() if item is not None}
+    return [_no_nulls(item) for item in value] if type(value) is list else value
+
+
+def _ownable(obj: Object) -> Object:
+    """The object without what nobody owns."""
+    slim = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata")}
+    metadata = {key: value for key, value in (obj.get("metadata") or EMPTY).items() if key not in SYSTEM_METADATA}
+    slim["metadata"] = metadata
+    return slim
+
+
+def _claims(wanted: Object, root: Object) -> Maybe:
+    fields = fields_of(_ownable(wanted), root)
+    if not fields.get("f:metadata"):
+        fields.pop("f:metadata", None)
+    return fields or None
+
+
+def _merge(live: Any, wanted: Any, schema: Object) -> Any:
+    """`wanted` laid over `live`: maps join, list maps and sets join item by item, everything else is replaced."""
+    if type(live) is not type(wanted) or atomic(wanted, schema):
+        return clone(wanted)
+    if type(wanted) is dict:
+        merged = {key: value if key in wanted else clone(value) for key, value in live.items()}
+        for key, value in wanted.items():
+            merged[key] = _merge(live[key], value, child_schema(schema, key)) if key in live else clone(value)
+        return merged
+    return _merge_items(live, wanted, schema)
+
+
+def _merge_items(live: list[Any], wanted: list[Any], schema: Object) -> list[Any]:
+    """Items stand in the order of `wanted`; those that only `live` has keep their place between them."""
+    before, after = keyed(live, schema), keyed(wanted, schema)
+    if before is None or after is None:
+        return clone(wanted)  # type: ignore[no-any-return]
+    merged: list[Any] = []
+    done: set[str] = set()
+    rest = iter([*before.items(), ("", None)])
+    name, item = next(rest)
+
+    def take_over() -> None:
+        """Pass on what only `live` has, up to the next item that both have and that is yet to come."""
+        nonlocal name, item
+        while name and (name in done or name not in after):
+            if name not in after:
+                merged.append(clone(item))
+            name, item = next(rest)
+
+    for key, value in after.items():
+        take_over()
+        merged.append(_merge(before[key], value, schema.get("items") or EMPTY) if key in before else clone(value))
+        done.add(key)
+    take_over()
+    return merged
+
+
+def _remove(value: Any, last: FieldSet, keep: FieldSet, schema: Object, *, top: bool = False) -> None:
+    """Take out, in place, what was applied before (`last`) and nobody owns now (`keep`)."""
+    if type(value) is dict:
+        for name, before in last.items():
+            key = name[2:]
+            if not name.startswith("f:") or key not in value:
+                continue
+            kept = keep.get(name)
+            if kept is None and not (top and key == "metadata"):
+                del value[key]
+            elif before:
+                _remove(value[key], before, kept or {}, child_schema(schema, key))
+    elif type(value) is list and not atomic(value, schema):
+        gone = {name for name in last if name != "." and name not in keep}
+        value[:] = [item for item in value if item_key(item, schema) not in gone]
+        for item in value:
+            if deeper := last.get(name := item_key(item, schema) or ""):
+                _remove(item, deeper, keep.get(name) or {}, schema.get("items") or EMPTY)
