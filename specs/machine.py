@@ -27,7 +27,7 @@ class SecretKeyRef(Model):
 class CredentialsRef(Model):
     """Where a secret is read from: exactly one of the three. A secret never stands in a spec itself."""
 
-    file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    file: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
     """Path of a file that holds it; read anew when it changes."""
     env: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of an environment variable of the daemon."""
@@ -60,7 +60,7 @@ class KeyValue(Model):
 class SimulatedMachine(Model):
     """A server of the simulated cloud: a process that behaves, and misbehaves, as real clouds do. For tests."""
 
-    endpoint: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[^\s]+$")]
+    endpoint: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[!-~]+$")]
     """URL of the simulated cloud."""
     credentials_ref: CredentialsRef | None = None
     """The token it asks for."""
@@ -152,7 +152,7 @@ class MachineStatus(Status):
     """Its addresses."""
     capacity: MachineCapacity | None = None
     """Cores and memory."""
-    resolved: dict[str, Any] | None = Field(default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
+    resolved: Annotated[dict[str, Any], Field(max_length=64)] | None = None
     """The inputs that the server was made from."""
 
 
@@ -199,7 +199,7 @@ class Machine(Resource):
         refused = [
             (f"spec.{name}", "the provider cannot be changed; delete the Machine and create it anew")
             for name in PROVIDERS
-            if (name in before) != (name in after)
+            if (before.get(name) is None) != (after.get(name) is None)
         ]
         if before.get("managementPolicy", "managed") != after.get("managementPolicy", "managed"):
             refused.append(("spec.managementPolicy", "managementPolicy cannot be changed"))

@@ -27,14 +27,19 @@ INSTALLATION = "anneal-installation"
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+QUALIFIED_NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[-+][0-9]{2}:[0-9]{2})$"
 CONDITION_TYPE = r"^[A-Z][A-Za-z0-9]*$"
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
-LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
-LabelValue = Annotated[str, Field(max_length=63)]
+LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=QUALIFIED_NAME)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE)]
 AnnotationValue = Annotated[str, Field(max_length=262_144)]
-Timestamp = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
+Timestamp = Annotated[str, Field(max_length=40, pattern=RFC3339, json_schema_extra={"format": "date-time"})]
+Counter = Annotated[int, Field(ge=0, le=2**53)]
+"""A count that every JSON reader holds exactly."""
 
 
 class Reason(StrEnum):
@@ -102,7 +107,7 @@ class Model(BaseModel):
     )
 
 
-_QUANTITY = re.compile(r"^(\d{1,15}(?:\.\d{1,9})?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")
+_QUANTITY = re.compile(r"^([0-9]{1,15}(?:\.[0-9]{1,9})?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")
 _FACTORS = {
     None: 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50,
@@ -111,7 +116,7 @@ _FACTORS = {
 
 def parse_quantity(text: str) -> float:
     """Read a Kubernetes quantity ("500m", "2", "16Gi") as a plain number; ValueError if it is none."""
-    if not (found := _QUANTITY.match(text)):
+    if not (found := _QUANTITY.fullmatch(text)):
         raise ValueError(f'expected a quantity such as "2", "500m" or "16Gi", not {text[:40]!r}')
     return float(found[1]) * _FACTORS[found[2]]
 
@@ -150,34 +155,29 @@ class ObjectMeta(Model):
     """A prefix from which the server makes a unique name."""
     namespace: NamespaceName | None = None
     """The namespace; "default" where none is given."""
-    labels: (
-        Annotated[dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=64)] | None
-    ) = None
+    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=64)] | None = None
     """Short key-value pairs that select objects."""
-    annotations: (
-        Annotated[dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=262_144)]], Field(max_length=64)]
-        | None
-    ) = None
+    annotations: Annotated[dict[LabelKey, AnnotationValue], Field(max_length=64)] | None = None
     """Key-value pairs for tools and people."""
     finalizers: Annotated[list[Annotated[str, Field(max_length=317)]], Field(max_length=32)] | None = None
     """The object stays, marked as deleting, until this list is empty."""
     owner_references: Annotated[list[OwnerReference], Field(max_length=32)] | None = None
     """The objects without which this one is garbage."""
-    uid: str | None = None
+    uid: Annotated[str, Field(max_length=64)] | None = None
     """Set by the server: unique in space and time."""
-    resource_version: str | None = None
+    resource_version: Annotated[str, Field(max_length=64)] | None = None
     """Set by the server: opaque, changes with every write."""
-    generation: int | None = None
+    generation: Counter | None = None
     """Set by the server: counts the changes of spec."""
-    creation_timestamp: str | None = None
+    creation_timestamp: Timestamp | None = None
     """Set by the server."""
-    deletion_timestamp: str | None = None
+    deletion_timestamp: Timestamp | None = None
     """Set by the server when deletion was asked for."""
-    deletion_grace_period_seconds: int | None = None
+    deletion_grace_period_seconds: Counter | None = None
     """Set by the server."""
-    managed_fields: list[dict[str, Any]] | None = None
+    managed_fields: Annotated[list[dict[str, Any]], Field(max_length=256)] | None = None
     """Set by the server: who set which field."""
-    self_link: str | None = None
+    self_link: Annotated[str, Field(max_length=2048)] | None = None
     """Not used any more."""
 
 
@@ -192,7 +192,7 @@ class Condition(Model):
     """One word from a closed list; docs/runbooks/ has a page for each."""
     message: Annotated[str, Field(max_length=4096)] = ""
     """For people: what is the matter, in the words of what failed, and what happens next."""
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    observed_generation: Counter | None = None
     """The generation of the spec that this was said of."""
     last_transition_time: Timestamp
     """When `status` last changed."""
@@ -225,9 +225,9 @@ class FailureRecord(Model):
 
     part: Annotated[str, Field(max_length=63)]
     """The part that failed."""
-    count: Annotated[int, Field(ge=1)]
+    count: Annotated[int, Field(ge=1, le=1_000_000)]
     """How often, for this generation of the spec."""
-    generation: Annotated[int, Field(ge=0)]
+    generation: Counter
     """The generation of the spec it failed with: a new spec starts anew."""
     time: Timestamp
     """When it last failed."""
@@ -242,7 +242,7 @@ class FailureRecord(Model):
 class Status(Model):
     """What the engine writes for every kind."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    observed_generation: Counter | None = None
     """The generation of the spec that this status speaks of."""
     conditions: Annotated[
         list[Condition],
