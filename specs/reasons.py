@@ -1,0 +1,46 @@
+"""What each reason means, in one line. The page docs/runbooks/<Reason>.md says what anneal does by itself and what you can do."""
+
+from __future__ import annotations
+
+from specs.meta import Reason
+
+REASONS: dict[Reason, str] = {
+    Reason.HEALTHY: "It exists, it is as the spec wants it, and it can be used.",
+    Reason.PROVISIONED: "The host exists and runs.",
+    Reason.NOT_REQUIRED: "This does not apply to the provider, so nothing is missing.",
+    Reason.OBSERVED: "The outside world answered; what the status says was seen, not guessed.",
+    Reason.CONVERGED: "What exists is what was wanted; nothing is left to do.",
+    Reason.PENDING: "The inputs are stored; nothing was created yet.",
+    Reason.CREATING: "Something is being created.",
+    Reason.BUILDING: "The provider accepted the create and is building.",
+    Reason.UPDATING: "Something is being changed in place.",
+    Reason.REPLACING: "What cannot be changed in place is removed and made anew.",
+    Reason.DELETING: "It is being removed; the object stays until everything outside is gone.",
+    Reason.VERIFYING: "A create got no answer; until it shows or certainly did not happen, nothing is created in its place.",
+    Reason.DEPENDENCY_NOT_READY: "Something that it refers to is not ready yet.",
+    Reason.DEPENDENCY_NOT_FOUND: "Something that it refers to does not exist.",
+    Reason.PAUSED: "A person paused it: nothing is looked at, nothing is changed.",
+    Reason.STOPPED: "Somebody stopped the server outside of anneal.",
+    Reason.BREAKER_OPEN: "So much seems to be missing at once that the answer is doubted; nothing is replaced.",
+    Reason.CONFIRMATION_REQUIRED: "A source would remove more than half of its objects; a person has to confirm.",
+    Reason.PROVIDER_UNREACHABLE: "The provider did not answer properly; what exists there is unknown.",
+    Reason.CREDENTIALS_INVALID: "The provider does not accept the credentials, or they cannot be read.",
+    Reason.FORBIDDEN: "The provider's policy does not allow the call.",
+    Reason.QUOTA_EXCEEDED: "A quota of the provider is used up.",
+    Reason.RATE_LIMITED: "The provider asks for fewer calls.",
+    Reason.INVALID_CONFIGURATION: "The provider refuses these inputs.",
+    Reason.SERVER_FAILED: "The provider reports the server as failed.",
+    Reason.DELETION_BLOCKED: "Something refuses to be deleted; the object waits for it.",
+    Reason.NOT_OURS: "What is there does not carry our tag; it is left alone.",
+    Reason.DUPLICATE_EXTERNAL: "Two things carry the tag of one object; one is kept, the other removed.",
+    Reason.EXTERNAL_NOT_FOUND: "The imported thing does not exist at the provider.",
+    Reason.EXTERNAL_DELETED: "Somebody deleted it at the provider, and it is not anneal's to make anew.",
+    Reason.INVALID_SPEC: "The stored object does not validate; what exists is left as it is.",
+    Reason.INTERNAL_ERROR: "anneal itself failed while reconciling this object; what exists is left as it is.",
+    Reason.STORE_UNAVAILABLE: "The API server cannot store or read; nothing is started that could not be recorded.",
+    Reason.LEASE_LOST: "Another daemon leads; this one sends nothing.",
+    Reason.APPLIED: "The file's objects were applied.",
+    Reason.PRUNED: "An object vanished from its source and was deleted.",
+    Reason.PARSE_ERROR: "A file cannot be read as specs; its objects stay as they are.",
+    Reason.SOURCE_UNREADABLE: "A folder or file cannot be read; nothing is concluded from that.",
+}
