@@ -43,6 +43,9 @@ from specs.meta import Reason
 
 log = structlog.get_logger()
 
+DELETE_PAUSE = 0.1
+"""Seconds before looking again after a delete: clouds take a moment, and asking at once only asks twice."""
+
 PENDING = (
     Verdict("Ready", "False", Reason.PENDING, "its inputs are stored, nothing was created yet"),
     Verdict("Progressing", "True", Reason.PENDING),
@@ -131,16 +134,16 @@ class Engine:
         subject.status = record.with_conditions(subject.status, [*said, *kept], subject.generation, subject.now)
         await subject.write_status()
 
-    async def preview(self, key: Key, obj: dict[str, Any], after: float) -> tuple[Plan, Seen]:
+    async def preview(self, key: Key, obj: dict[str, Any], after: float) -> Plan:
         """Observe and plan for this object without acting: what `anneal plan` prints is what a pass would do."""
         subject = Subject(self.client, self.kinds[key.plural], key, obj, self.installation, self.clock.now())
         subject.parse()
-        drivers = dict(await subject.kind.drivers(subject.model))
-        seen = await self._observe(subject, drivers, after) if subject.obj["metadata"].get("uid") else {}
-        missing: Seen = {part: record.ABSENT for part in drivers if part not in seen}
-        seen = {**seen, **missing}
+        drivers = await subject.kind.drivers(subject.model)
+        exists = bool(obj["metadata"].get("uid"))
+        seen = await self._observe(subject, drivers, after) if exists else dict.fromkeys(drivers, record.ABSENT)
+        subject.status = dict(record.settle(subject.status, seen, {}, subject.now).status)
         plan = subject.kind.teardown if subject.deleting else subject.kind.plan
-        return plan(subject.model, seen, subject.now), seen
+        return plan(subject.model, seen, subject.now)
 
     async def _pass(self, subject: Subject, after: float) -> Again:
         if subject.paused:
@@ -258,13 +261,13 @@ class Engine:
         except LeaseLost:
             raise
         except DriverError as error:
-            return await self._refused(subject, step, error)
+            return await self._refused(subject, step, seen, error)
         log.info(f"{part.partition('/')[0]}.{step.verb}d", **_who(subject), part=part, ref=ref, why=step.why)
         self.recorder.step(subject.obj, step)
         if step.verb == "create":
             subject.status = record.with_part(subject.status, part, ref or "")
             await subject.write_status()
-        return Again(0)
+        return Again(DELETE_PAUSE if step.verb == "delete" else 0)
 
     async def _send(self, driver: Driver[Any], step: Step, intent: Intent) -> str | None:
         if step.verb != "delete":
@@ -274,7 +277,7 @@ class Engine:
         await driver.destroy(step.ref)
         return step.ref
 
-    async def _refused(self, subject: Subject, step: Step, error: DriverError) -> Again:
+    async def _refused(self, subject: Subject, step: Step, seen: Seen, error: DriverError) -> Again:
         """A call failed. Ambiguous: the intent stays. Otherwise nothing happened: count it, say it, come back later."""
         log.warning("step.failed", **_who(subject), part=step.part, verb=step.verb, reason=str(error.reason), error=str(error))
         self.recorder.failure(subject.obj, step, error)
@@ -287,8 +290,8 @@ class Engine:
         if step.verb != "delete" and not subject.deleting:
             subject.status = record.with_failure(subject.status, step.part, error, subject.generation, subject.now)
             held = record.may_try(subject.status, step.part, subject.generation, subject.now) or _wait_for(error)
-            return await self._finish(subject, {}, held)
-        await self._finish(subject, {}, Wait(error.reason, f"cannot {step.verb} {step.part}: {error}", 0))
+            return await self._finish(subject, seen, held)
+        await self._finish(subject, seen, Wait(error.reason, f"cannot {step.verb} {step.part}: {error}", 0))
         raise Failed(f"cannot {step.verb} {step.part}: {error}", error.retry_after)
 
     async def _let_go(self, subject: Subject, settled: record.Settled) -> Again:

@@ -1,0 +1,165 @@
+"""Machine: the whole of what we know about wanting one host. Pure; the drivers come from providers.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from drivers.contract import Done, Driver, Plan, Present, Seen, Step, Stop, Unknown, Wait
+from drivers.local.facts import Facts
+from drivers.simulated.live import Address, Server
+from reconciler.client import SECRETS
+from reconciler.engine.kind import Reference, Verdict
+from reconciler.kinds import servers
+from reconciler.kinds.providers import Providers
+from specs.machine import Machine, MachineSpec
+from specs.meta import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class MachineKind:
+    """How Machines are reconciled; implements reconciler.engine.kind.Kind."""
+
+    providers: Providers
+    resource: type[Machine] = Machine
+
+    def references(self, obj: Machine) -> Iterable[Reference]:
+        """The Secret with the credentials, if they come from one."""
+        ref = obj.spec.simulated.credentials_ref if obj.spec.simulated else None
+        if ref and ref.secret_key_ref:
+            yield Reference(SECRETS, obj.metadata.namespace or "default", ref.secret_key_ref.name)
+
+    def provider(self, obj: Machine) -> str:
+        """The account: this machine, or the endpoint of a cloud."""
+        return f"simulated@{obj.spec.simulated.endpoint}" if obj.spec.simulated else "local"
+
+    def finalizes(self, obj: Machine) -> bool:
+        """Only what we create outside must be cleaned up: not this machine, not an imported server."""
+        return obj.spec.local is None and obj.spec.management_policy == "managed"
+
+    async def drivers(self, obj: Machine) -> Mapping[str, Driver[Any]]:
+        """One driver for each part that is wanted or on record."""
+        if obj.spec.simulated is None:
+            return {"host": self.providers.local}
+        cloud = await self.providers.simulated(obj.spec.simulated, obj.metadata.namespace or "default")
+        return {part: cloud[part.partition("/")[0]] for part in sorted(_wanted(obj.spec) | _on_record(obj))}
+
+    def imported(self, obj: Machine) -> Mapping[str, str]:
+        """The server that somebody else made, by its id."""
+        return {"server": obj.spec.import_.id} if obj.spec.import_ else {}
+
+    def resolve(self, obj: Machine) -> Mapping[str, Any] | None:
+        """What the server is made from."""
+        if not self.finalizes(obj) or obj.spec.simulated is None:
+            return None
+        return servers.inputs(obj.spec.simulated)
+
+    def plan(self, obj: Machine, seen: Seen, now: datetime) -> Plan:
+        """From what is seen to the host that is wanted."""
+        if blind := servers.blind(seen):
+            return blind
+        if obj.spec.simulated is None:
+            return Done("this machine")
+        if obj.spec.import_ is not None:
+            return _look_at(obj, seen)
+        return servers.plan(obj.spec.simulated, obj.spec.remediation, servers.Past.of(obj, now), seen, _wanted(obj.spec))
+
+    def teardown(self, obj: Machine, seen: Seen, now: datetime) -> Plan:
+        """Server first, then its address, then its ports: what is in use cannot be deleted."""
+        if not self.finalizes(obj):
+            return Done()
+        return servers.blind(seen) or servers.teardown(seen)
+
+    def status(self, obj: Machine, seen: Seen, plan: Plan) -> Mapping[str, Any]:
+        """Addresses, capacity, the provider's id and word for it."""
+        match seen.get("host") or seen.get("server"):
+            case Present(live=Facts() as facts):
+                return _of_host(facts)
+            case Present(ref=ref, live=Server() as server):
+                return _of_server(ref, server, seen.get("address"))
+            case Unknown():
+                return {}
+            case _:
+                return {"addresses": []}
+
+    def verdicts(self, obj: Machine, seen: Seen, plan: Plan) -> Iterable[Verdict]:
+        """Ready, Provisioned, Bootstrapped."""
+        ready = _ready(seen, plan)
+        match seen.get("host") or seen.get("server"):
+            case Present(live=Facts()) | Present(live=Server(state="ACTIVE")):
+                provisioned = Verdict("Provisioned", "True", Reason.PROVISIONED)
+            case Unknown() | None:
+                provisioned = Verdict("Provisioned", "Unknown", ready.reason, ready.message)
+            case _:
+                provisioned = Verdict("Provisioned", "False", ready.reason, ready.message)
+        yield ready
+        yield provisioned
+        yield Verdict("Bootstrapped", "True", Reason.NOT_REQUIRED, "nothing is installed on the hosts of this provider")
+
+
+def _wanted(spec: MachineSpec) -> frozenset[str]:
+    if spec.import_ is not None or spec.simulated is None:
+        return frozenset({"server"})
+    ports = {f"port/{number}" for number in range(len(spec.simulated.ports))}
+    return frozenset({"server", *ports} | ({"address"} if spec.simulated.floating_ip else set()))
+
+
+def _on_record(obj: Machine) -> frozenset[str]:
+    if obj.status is None:
+        return frozenset()
+    return frozenset({part.name for part in obj.status.parts} | {intent.part for intent in obj.status.intents})
+
+
+def _look_at(obj: Machine, seen: Seen) -> Plan:
+    """An imported server is looked at, never touched; once it is gone it is gone."""
+    assert obj.spec.import_ is not None
+    match seen["server"]:
+        case Present(live=Server(state="ACTIVE")):
+            return Done("imported")
+        case Present(live=Server(state="BUILD")):
+            return Wait(Reason.BUILDING, "the cloud is building it", 5.0)
+        case Present(live=Server(state=state, fault=fault)):
+            return Stop(Reason.STOPPED, f"the imported server is {state}{f': {fault}' if fault else ''}; anneal only looks at it")
+        case _ if obj.status and obj.status.provider_id:
+            return Stop(Reason.EXTERNAL_DELETED, f'the imported server "{obj.spec.import_.id}" was deleted; anneal does not make it anew')
+        case _:
+            return Stop(Reason.EXTERNAL_NOT_FOUND, f'the cloud has no server with the id "{obj.spec.import_.id}"')
+
+
+def _ready(seen: Seen, plan: Plan) -> Verdict:
+    match plan:
+        case Done(message=message):
+            return Verdict("Ready", "True", Reason.HEALTHY, message)
+        case Stop(reason=reason, message=message):
+            return Verdict("Ready", "False", reason, message)
+        case Wait(reason=reason, message=message):
+            blind = not seen or any(isinstance(observation, Unknown) for observation in seen.values())
+            return Verdict("Ready", "Unknown" if blind else "False", reason, message)
+        case (Step(verb="update", interrupts=None), *_) if isinstance(seen.get("server"), Present):
+            return Verdict("Ready", "True", Reason.UPDATING, "; ".join(step.why for step in plan))
+        case (step, *_):
+            reason = {"create": Reason.CREATING, "update": Reason.UPDATING, "delete": Reason.DELETING}[step.verb]
+            return Verdict("Ready", "False", reason, f"{step.verb} {step.part}: {step.why}")
+
+
+def _of_host(facts: Facts) -> dict[str, Any]:
+    addresses = [{"type": "Hostname", "address": facts.hostname}]
+    addresses += [{"type": "InternalIP", "address": ip} for ip in facts.addresses]
+    capacity = {"cpu": str(facts.cpu), "memory": f"{facts.memory_bytes // 2**20}Mi"}
+    return {
+        "providerID": f"local:///{facts.hostname}",
+        "instanceState": "RUNNING",
+        "addresses": addresses,
+        "capacity": capacity,
+    }
+
+
+def _of_server(ref: str, server: Server, address: object) -> dict[str, Any]:
+    addresses = [{"type": "Hostname", "address": server.name}]
+    addresses += [{"type": "InternalIP", "address": ip} for ip in server.addresses]
+    match address:
+        case Present(live=Address(ip=ip, server=there)) if there == server.id:
+            addresses.append({"type": "ExternalIP", "address": ip})
+    return {"providerID": f"simulated:///{ref}", "instanceState": server.state, "addresses": addresses}

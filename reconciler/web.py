@@ -1,0 +1,191 @@
+"""What the daemon answers itself, under /anneal/v1: status, sources, confirm, plan, why, logs. Same server, same token."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from reconciler import logtail
+from reconciler.client import ApiError, Client, ours
+from reconciler.engine.engine import Engine
+from reconciler.engine.kind import Key
+from reconciler.engine.lease import Lease
+from reconciler.engine.runner import Runner
+from reconciler.home import Home
+from reconciler.informer import Informer
+from reconciler.logs import log_file
+from reconciler.planner import Planner
+from reconciler.sources.manager import SourceError, SourceManager
+from reconciler.why import why
+from specs.kinds import BY_PLURAL
+
+APPROVAL_SECONDS = 600.0
+"""How long a person's yes to mass remediation holds."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(slots=True)
+class Web:
+    """The daemon's own endpoints. It only reads what the parts say of themselves; the verbs are theirs."""
+
+    home: Home
+    client: Client
+    engine: Engine
+    runner: Runner
+    informer: Informer
+    lease: Lease
+    sources: SourceManager
+    url: str
+    mode: str
+    version: str
+    started: str
+
+    def routes(self) -> list[web.RouteDef]:
+        """The route table."""
+        return [
+            web.get("/anneal/v1/status", self.status),
+            web.post("/anneal/v1/sources", self.add_source),
+            web.delete("/anneal/v1/sources/{id}", self.remove_source),
+            web.post("/anneal/v1/confirm", self.confirm),
+            web.post("/anneal/v1/plan", self.plan),
+            web.get("/anneal/v1/why/{plural}/{namespace}/{name}", self.why),
+            web.get("/anneal/v1/logs", self.logs),
+        ]
+
+    def not_ready(self) -> list[str]:
+        """Why this daemon is not converging anything now; empty if it is."""
+        reasons = []
+        if not self.lease.held:
+            reasons.append(f"standing by: {self.lease.holder or 'somebody else'} leads")
+        elif self.informer.blind:
+            reasons.append(self.informer.blind)
+        return reasons
+
+    async def status(self, _: web.Request) -> web.Response:
+        """What `anneal status` shows."""
+        reasons, queue = self.not_ready(), self.runner.queue
+        return _json(
+            {
+                "version": self.version,
+                "installation": self.engine.installation,
+                "pid": os.getpid(),
+                "startedAt": self.started,
+                "home": str(self.home.root),
+                "apiserver": self.url,
+                "mode": self.mode,
+                "leader": {"holder": self.lease.holder, "self": self.lease.held},
+                "ready": not reasons,
+                "notReady": reasons,
+                "sources": self.sources.statuses(),
+                "kinds": [await self._kind(plural) for plural in self.engine.kinds],
+                "queue": {"depth": queue.depth, "busy": queue.busy, "retrying": queue.retrying},
+                "breakers": [{"driver": name, "open": True, "message": why} for name, why in self.engine.breakers.items()],
+                "informer": {"restarts": self.informer.restarts, "blind": self.informer.blind or None},
+            }
+        )
+
+    async def _kind(self, plural: str) -> dict[str, Any]:
+        items, _ = await self.client.list(ours(plural))
+        ready = sum(1 for item in items if _is_ready(item))
+        return {"kind": BY_PLURAL[plural].names.kind, "plural": plural, "total": len(items), "ready": ready}
+
+    async def add_source(self, request: web.Request) -> web.Response:
+        """Follow a folder; answers after its first sync."""
+        body = await _body(request)
+        path = body.get("path")
+        if not isinstance(path, str) or not path.startswith("/"):
+            return _refuse(400, 'expected {"path": "/absolute/folder"}')
+        try:
+            return _json(await self.sources.add(Path(path)))
+        except SourceError as error:
+            return _refuse(409, str(error))
+
+    async def remove_source(self, request: web.Request) -> web.Response:
+        """Forget a folder; its objects stay."""
+        try:
+            await self.sources.remove(request.match_info["id"])
+        except SourceError as error:
+            return _refuse(404, str(error))
+        return _json({})
+
+    async def confirm(self, request: web.Request) -> web.Response:
+        """Say yes to a large removal, or to mass remediation."""
+        body = await _body(request)
+        if provider := body.get("breaker"):
+            if provider not in self.engine.breakers:
+                return _refuse(404, f'no breaker is open for "{provider}"; `anneal status` shows those that are')
+            if not body.get("dryRun"):
+                self.engine.approved[provider] = self.engine.clock.monotonic() + APPROVAL_SECONDS
+                self.runner.wake_all(self.engine.index.keys_of(provider))
+            return _json({"confirmed": [{"breaker": provider, "removals": []}]})
+        try:
+            return _json({"confirmed": await self.sources.confirm(body.get("source"), dry_run=bool(body.get("dryRun")))})
+        except SourceError as error:
+            return _refuse(404, str(error))
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """What the drivers would do."""
+        body = await _body(request)
+        targets = body.get("targets")
+        keys = None if targets is None else [Key(t["plural"], t["namespace"], t["name"]) for t in targets]
+        return _json(await Planner(self.client, self.engine).plan(body.get("objects"), keys))
+
+    async def why(self, request: web.Request) -> web.Response:
+        """The deepest cause."""
+        key = Key(*(request.match_info[part] for part in ("plural", "namespace", "name")))
+        if key.plural not in self.engine.kinds:
+            return _refuse(404, f'anneal has no kind "{key.plural}"')
+        answer = await why(self.client, self.engine.kinds, key)
+        return _json(answer) if answer else _refuse(404, f'{key.plural} "{key.name}" not found')
+
+    async def logs(self, request: web.Request) -> web.StreamResponse:
+        """The daemon's log, one JSON event a line."""
+        query = request.query
+        match = logtail.about(query.get("plural"), query.get("namespace"), query.get("name"))
+        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+        await response.prepare(request)
+        count = int(query["tail"]) if query.get("tail", "").isdecimal() else 100
+        async for line in logtail.tail(log_file(self.home), match=match, n=min(count, 100_000), follow=query.get("follow") == "1"):
+            await response.write(line.encode() + b"\n")
+        return response
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what the API refused into an answer instead of a trace."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return _refuse(error.code, error.message)
+    except (KeyError, TypeError, ValueError) as error:
+        return _refuse(400, f"the request makes no sense: {type(error).__name__}")
+    except asyncio.CancelledError:
+        raise
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    body = orjson.loads(await request.read() or b"{}")
+    if not isinstance(body, dict):
+        raise ValueError("expected a JSON object")
+    return body
+
+
+def _is_ready(item: dict[str, Any]) -> bool:
+    rows = (item.get("status") or {}).get("conditions") or ()
+    return any(row["type"] == "Ready" and row["status"] == "True" for row in rows)
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+
+
+def _refuse(code: int, message: str) -> web.Response:
+    return _json({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}, code)
