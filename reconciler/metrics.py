@@ -1,4 +1,4 @@
-"""What the daemon counts, under Prometheus' naming conventions; served at /metrics. One registry of our own, not the global one."""
+"""What the daemon counts, under Prometheus' naming conventions. The registry is our own, not the global one."""
 
 from __future__ import annotations
 
