@@ -166,7 +166,10 @@ def compare(old: Any, new: Any, schema: Object) -> tuple[Maybe, Maybe]:
         left, right = keyed(old, schema), keyed(new, schema)
         if left is not None and right is not None:
             return _compare_items(left, right, schema.get("items") or EMPTY)
-    return (None, None) if same(old, new) else ({}, None)
+    if same(old, new):
+        return None, None
+    lost = {key: node for key, node in whole(old, schema).items() if key != "."}
+    return whole(new, schema), lost or None
 
 
 def _both_granular(old: Any, new: Any, schema: Object) -> bool:

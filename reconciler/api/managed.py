@@ -324,7 +324,7 @@ def _remove(value: Any, last: FieldSet, keep: FieldSet, schema: Object, *, top: 
                 del value[key]
             elif before:
                 _remove(value[key], before, kept or {}, child_schema(schema, key))
-    elif type(value) is list and not atomic(value, schema):
+    elif type(value) is list and not atomic(value, schema) and keyed(value, schema) is not None:
         gone = {name for name in last if name != "." and name not in keep}
         value[:] = [item for item in value if item_key(item, schema) not in gone]
         for item in value:

@@ -94,7 +94,7 @@ def _ours(kind: type[Resource]) -> ResourceType:
 
 NAMESPACE = ResourceType(
     "", "v1", "Namespace", "namespaces", "namespace", builtin.Namespace, ("ns",), namespaced=False,
-    subresources=("status", "finalize"),
+    subresources=("status",),
 )  # fmt: skip
 CONFIGMAP = ResourceType("", "v1", "ConfigMap", "configmaps", "configmap", builtin.ConfigMap, ("cm",))
 SECRET = ResourceType("", "v1", "Secret", "secrets", "secret", builtin.Secret, sealed=True)

@@ -36,8 +36,6 @@ class ApiSettings:
     """A longer request body is refused, as by Kubernetes."""
     body_seconds: float = 30.0
     """A request body that takes longer to arrive is refused."""
-    json_depth: int = 200
-    """Deeper JSON is refused."""
     events_seconds: float = 3600.0
     """Events are forgotten after this."""
     events_max: int = 5000
