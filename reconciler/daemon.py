@@ -29,7 +29,7 @@ from reconciler.engine.runner import Runner
 from reconciler.engine.workqueue import Backoff, WorkQueue
 from reconciler.home import Home
 from reconciler.informer import Informer
-from reconciler.kinds import all_kinds
+from reconciler.kinds.registry import all_kinds
 from reconciler.kinds.providers import Providers
 from reconciler.lock import HomeLock, HomeLocked
 from reconciler.metrics import METRICS
@@ -197,7 +197,9 @@ def main(argv: list[str] | None = None) -> int:
     """`python -m reconciler.daemon`: run in the foreground; exit 1 with a reason on stderr if it cannot."""
     parser = argparse.ArgumentParser(prog="python -m reconciler.daemon", description="The anneal daemon. People use `anneal up`.")
     parser.add_argument("--home", type=Path, default=None, help="where its state lives (default: $ANNEAL_HOME, else ~/.anneal)")
-    parser.add_argument("--kubeconfig", type=Path, default=None, help="use this Kubernetes API server instead of the embedded one")
+    parser.add_argument(
+        "--kubeconfig", type=Path, default=None, help="use this Kubernetes API server instead of the embedded one"
+    )
     parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: loopback only)")
     args = parser.parse_args(argv)
     home = Home(args.home.expanduser().absolute()) if args.home else Home.from_env()

@@ -123,7 +123,9 @@ def _look_at(obj: Machine, seen: Seen) -> Plan:
         case Present(live=Server(state=state, fault=fault)):
             return Stop(Reason.STOPPED, f"the imported server is {state}{f': {fault}' if fault else ''}; anneal only looks at it")
         case _ if obj.status and obj.status.provider_id:
-            return Stop(Reason.EXTERNAL_DELETED, f'the imported server "{obj.spec.import_.id}" was deleted; anneal does not make it anew')
+            return Stop(
+                Reason.EXTERNAL_DELETED, f'the imported server "{obj.spec.import_.id}" was deleted; anneal does not make it anew'
+            )
         case _:
             return Stop(Reason.EXTERNAL_NOT_FOUND, f'the cloud has no server with the id "{obj.spec.import_.id}"')
 

@@ -60,7 +60,9 @@ class Providers:
         name, key = ref.secret_key_ref.name, ref.secret_key_ref.key
         secret = await self.client.get(SECRETS, namespace, name)
         if secret is None:
-            raise CredentialsInvalid(f'cannot read credentials: there is no Secret "{name}" in namespace "{namespace}"; create it')
+            raise CredentialsInvalid(
+                f'cannot read credentials: there is no Secret "{name}" in namespace "{namespace}"; create it'
+            )
         encoded = (secret.get("data") or {}).get(key)
         if encoded is None:
             raise CredentialsInvalid(f'cannot read credentials: Secret "{name}" has no key "{key}"; add it')
@@ -80,7 +82,9 @@ class Providers:
 
 def _from_env(name: str) -> str:
     if not (value := os.environ.get(name, "").strip()):
-        raise CredentialsInvalid(f"cannot read credentials: the daemon's environment has no {name}; set it and restart the daemon")
+        raise CredentialsInvalid(
+            f"cannot read credentials: the daemon's environment has no {name}; set it and restart the daemon"
+        )
     return value
 
 
@@ -88,4 +92,6 @@ def _from_file(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsInvalid(f"cannot read credentials from {path}: {getattr(error, 'strerror', None) or 'not text'}") from error
+        raise CredentialsInvalid(
+            f"cannot read credentials from {path}: {getattr(error, 'strerror', None) or 'not text'}"
+        ) from error

@@ -49,7 +49,9 @@ def blind(seen: Seen) -> Wait | Stop | None:
     """What keeps us from planning at all: something unknown, or something that is not ours."""
     for part, observation in seen.items():
         if isinstance(observation, Unknown):
-            return Wait(observation.error.reason, f"cannot look at {part}: {observation.error}", observation.error.retry_after or 15.0)
+            return Wait(
+                observation.error.reason, f"cannot look at {part}: {observation.error}", observation.error.retry_after or 15.0
+            )
     for part, observation in seen.items():
         if isinstance(observation, Foreign):
             return Stop(Reason.NOT_OURS, f"{part}: {observation.message}; it is left alone")
@@ -64,7 +66,9 @@ def plan(spec: SimulatedMachine, remediation: Remediation, past: Past, seen: See
         case Present(ref=ref, live=Server(state="ERROR") as server):
             return _replace_failed(ref, server, remediation, past)
         case Present(live=Server(state="SOFT_DELETED")):
-            return Stop(Reason.EXTERNAL_DELETED, "somebody deleted the server, and the cloud still keeps it; restore it or purge it")
+            return Stop(
+                Reason.EXTERNAL_DELETED, "somebody deleted the server, and the cloud still keeps it; restore it or purge it"
+            )
         case Present(live=Server(state="DELETED" | "DELETING")):
             return Wait(Reason.DELETING, "the cloud is deleting the server", DELETE_POLL_SECONDS)
         case Present(ref=ref, live=Server() as server):
@@ -72,7 +76,12 @@ def plan(spec: SimulatedMachine, remediation: Remediation, past: Past, seen: See
                 return steps
             return _settled(ref, server, spec, seen, wanted)
         case _:
-            return (*_surplus(seen, wanted), *_missing_parts(spec, seen, wanted), _create_server(spec, seen), *_lead_address(seen, None))
+            return (
+                *_surplus(seen, wanted),
+                *_missing_parts(spec, seen, wanted),
+                _create_server(spec, seen),
+                *_lead_address(seen, None),
+            )
 
 
 def teardown(seen: Seen) -> Plan:
@@ -84,7 +93,9 @@ def teardown(seen: Seen) -> Plan:
     for part in order:
         match seen[part]:
             case Present(live=Server(state="DELETED" | "DELETING" | "SOFT_DELETED" as state)) if not steps:
-                return Wait(Reason.DELETING, f"the cloud says the server is {state}; waiting until it is gone", DELETE_POLL_SECONDS)
+                return Wait(
+                    Reason.DELETING, f"the cloud says the server is {state}; waiting until it is gone", DELETE_POLL_SECONDS
+                )
             case Present(ref=ref):
                 loss = "the server and its local disk" if part == "server" else None
                 steps.append(Step("delete", part, "the Machine is being deleted", ref=ref, destroys=loss))
@@ -118,16 +129,17 @@ def _rebuild(ref: str, server: Server, spec: SimulatedMachine, seen: Seen, wante
         for name, have, want in (("flavor", server.flavor, spec.flavor), ("image", server.image, spec.image))
         if have != want
     ]
-    networks = [port.network for port in spec.ports]
-    have = [observation.live.network for _, observation in _ports(seen)]
-    if len(have) == len([part for part in seen if part.startswith("port/")]) and have != networks:
-        reasons.append(f"networks {', '.join(have) or 'none'} → {', '.join(networks) or 'none'}")
-    elif surplus := sorted(part for part, o in seen.items() if part not in wanted and isinstance(o, Present) and part != "address"):
-        reasons.append(f"{', '.join(surplus)} no longer wanted")
+    for part, port in _ports(seen):
+        if part not in wanted:
+            reasons.append(f"{part} no longer wanted")
+        elif port.live.network != (network := _network(spec, part)):
+            reasons.append(f"{part} {port.live.network} → {network}")
     if not reasons:
         return
     why = "; ".join(reasons)
-    yield Step("delete", "server", why, ref=ref, destroys="its local disk", interrupts="the machine is gone until the new one is up")
+    yield Step(
+        "delete", "server", why, ref=ref, destroys="its local disk", interrupts="the machine is gone until the new one is up"
+    )
     yield _create_server(spec, seen)
 
 
@@ -136,7 +148,12 @@ def _settled(ref: str, server: Server, spec: SimulatedMachine, seen: Seen, wante
         return Wait(Reason.BUILDING, "the cloud is building it", BUILD_POLL_SECONDS)
     if server.state != "ACTIVE":
         return Stop(Reason.STOPPED, f"the server is {server.state}: somebody stopped it; start it again, or delete the Machine")
-    steps = [*_surplus(seen, wanted), *_missing_parts(spec, seen, wanted), *_drift(ref, server, spec, seen), *_lead_address(seen, ref)]
+    steps = [
+        *_surplus(seen, wanted),
+        *_missing_parts(spec, seen, wanted),
+        *_drift(ref, server, spec, seen),
+        *_lead_address(seen, ref),
+    ]
     return tuple(steps) or Done()
 
 
@@ -174,12 +191,16 @@ def _missing_parts(spec: SimulatedMachine, seen: Seen, wanted: Set[str]) -> Iter
 
 
 def _missing_port(spec: SimulatedMachine, seen: Seen, part: str) -> Iterator[Step]:
-    network = spec.ports[int(part.partition("/")[2])].network
+    network = _network(spec, part)
     match seen[part]:
         case Absent():
             yield Step("create", part, "no port carries our tag", {"network": network})
         case Present(ref=ref, live=Port(network=other)) if other != network:
             yield Step("delete", part, f"network {other} → {network}", ref=ref)
+
+
+def _network(spec: SimulatedMachine, part: str) -> str:
+    return spec.ports[int(part.partition("/")[2])].network
 
 
 def _create_server(spec: SimulatedMachine, seen: Seen) -> Step:
