@@ -1,1 +1,1 @@
-"""This machine: the embedded default. Nothing is created outside."""
+"""This machine as a provider: it is looked at, never made and never removed."""
