@@ -161,7 +161,7 @@ def crd(kind: type[Resource]) -> dict[str, Any]:
 def _metadata(node: Schema) -> Schema:
     # of metadata a CRD may restrict the name only; the server knows the rest better
     name = {key: value for key, value in node["properties"]["name"].items() if key in ("type", "maxLength", "pattern")}
-    return {"type": "object", "properties": {"name": name}}
+    return {"type": "object", "description": node["description"], "properties": {"name": name}}
 
 
 def _column(column: Any) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def main(arguments: list[str]) -> int:
         for path in stale + extra:
             print(f"{path.relative_to(FOLDER.parents[1])} is not what the models say; run `make generate`", file=sys.stderr)
         return 1 if stale or extra else 0
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     for path in stale:
         path.write_text(wanted[path], "utf-8")
     for path in extra:

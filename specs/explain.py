@@ -38,7 +38,7 @@ def explain(kind: str, path: str = "") -> str:
         if name not in fields:
             raise ExplainError(f'cannot explain {kind}.{path}: no field "{name}" there{did_you_mean(name, fields)}')
         required = name in node.get("required", ())
-        node = _metadata() if name == "metadata" and node is version["schema"]["openAPIV3Schema"] else fields[name]
+        node = fields[name] | (_metadata() if path.split(".")[0] == name == "metadata" else {})
     head = [f"GROUP:      {spec['group']}", f"KIND:       {spec['names']['kind']}", f"VERSION:    {version['name']}", ""]
     if name:
         head += [f"FIELD: {name} {_type(node)}{' -required-' if required else ''}", ""]
@@ -49,7 +49,7 @@ def explain(kind: str, path: str = "") -> str:
 def _definition(kind: str) -> dict[str, Any]:
     known: list[str] = []
     for file in sorted(FOLDER.glob("*.yaml")):
-        definition: dict[str, Any] = yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader)  # noqa: S506
+        definition: dict[str, Any] = yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader)
         names = definition["spec"]["names"]
         every = [names["kind"], names["plural"], names["singular"], *names["shortNames"]]
         if kind.lower() in (name.lower() for name in every):
@@ -63,7 +63,7 @@ def _metadata() -> Schema:
     from specs.crd import schema
     from specs.meta import ObjectMeta
 
-    return schema(ObjectMeta)
+    return {"properties": schema(ObjectMeta)["properties"]}
 
 
 def _inside(node: Schema) -> Schema:

@@ -1,0 +1,59 @@
+"""Random specs that are right, and random values of any kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
+words = st.from_regex(r"[-._a-zA-Z0-9]{1,30}", fullmatch=True)
+texts = st.text(st.characters(codec="utf-8"), max_size=40)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _some(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+credentials = st.one_of(
+    _some({"file": st.just("/run/token")}, {}),
+    _some({"env": st.from_regex(r"[A-Z_]{1,20}", fullmatch=True)}, {}),
+    _some({"secretKeyRef": _some({"name": names, "key": words}, {})}, {}),
+)
+simulated = _some(
+    {"endpoint": st.just("http://127.0.0.1:9")},
+    {
+        "credentialsRef": credentials,
+        "flavor": words,
+        "image": words,
+        "ports": st.lists(_some({"network": words}, {}), max_size=8),
+        "floatingIP": st.booleans(),
+        "serverMetadata": st.lists(_some({"key": words, "value": texts}, {}), max_size=3),
+    },
+)
+remediation = _some({}, {"maxRetry": st.integers(0, 10), "retryPeriodSeconds": st.integers(0, 86_400)})
+machine_specs = st.one_of(
+    _some({"local": st.just({})}, {"remediation": remediation, "managementPolicy": st.just("managed")}),
+    _some({"simulated": simulated}, {"remediation": remediation, "managementPolicy": st.just("managed")}),
+    _some(
+        {"simulated": simulated, "managementPolicy": st.just("unmanaged"), "import": _some({"id": words}, {})},
+        {"remediation": remediation},
+    ),
+)
+metadata = _some(
+    {"name": names, "namespace": st.just("default")},
+    {"labels": st.dictionaries(names, names, max_size=3), "annotations": st.dictionaries(names, texts, max_size=3)},
+)
+machines = _some(
+    {"apiVersion": st.just("anneal.dev/v1alpha1"), "kind": st.just("Machine"), "metadata": metadata, "spec": machine_specs}, {}
+)
+config_maps = _some(
+    {"apiVersion": st.just("v1"), "kind": st.just("ConfigMap"), "metadata": metadata},
+    {"data": st.dictionaries(words, texts, max_size=4)},
+)

@@ -1,0 +1,147 @@
+"""The models and the CRDs say the same."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from specs.machine import Machine
+from specs.problems import problems
+from tests.unit.specs import server
+from tests.unit.specs.cases import MACHINES, Case, machine
+from tests.unit.specs.strategies import machines
+
+
+def dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, path))
+
+
+@pytest.mark.parametrize("case", MACHINES, ids=lambda case: case.id)
+def test_the_model_judges(case: Case) -> None:
+    """The model takes what is right, and names the very path of what is wrong."""
+    obj = machine(case.spec)
+    if case.old is None:
+        found = {dotted(problem.path) for problem in problems(Machine, obj)}
+        expected = {case.refused} if case.refused else set()
+        assert found == ({""} if case.refused == "spec" and case.spec is None else expected)
+    else:
+        assert not problems(Machine, obj)
+        found = {path for path, _ in Machine.changes_refused(machine(case.old), obj)}
+        assert (case.refused in found) if case.refused else not found
+
+
+@pytest.mark.parametrize("case", MACHINES, ids=lambda case: case.id)
+def test_the_crd_judges(case: Case) -> None:
+    """A Kubernetes API server with our CRD decides alike, at the same path or where the rule stands."""
+    found = {dotted(path) for path in server.refuses(machine(case.spec), machine(case.old) if case.old else None)}
+    expected = {case.crd_refused or case.refused} if case.refused else set()
+    assert found == ({""} if case.refused == "spec" and case.spec is None else expected)
+
+
+@given(machines)
+def test_what_is_right_is_right_for_both(obj: dict[str, Any]) -> None:
+    """Whatever the model takes, the CRD takes."""
+    assert not problems(Machine, obj)
+    assert not server.refuses(obj)
+
+
+@given(machines)
+def test_defaults_are_the_same_on_both_sides(obj: dict[str, Any]) -> None:
+    """Defaults by the CRD, level by level, give the object that the model gives, and defaulting twice is defaulting once."""
+    defaulted = server.with_defaults(obj)
+    spec = Machine.parse(obj).model_dump(mode="json", include={"spec"}, exclude_none=True)["spec"]
+    assert defaulted["spec"] == spec
+    assert server.with_defaults(defaulted) == defaulted
+    assert Machine.parse(defaulted) == Machine.parse(obj)
+
+
+# --- the campaign: every field, each way of getting it wrong ---------------------------------------------------------
+
+FULL = [
+    {"simulated": {"endpoint": "http://a", "credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}, "flavor": "a",
+                   "image": "a", "ports": [{"network": "a"}], "floatingIP": True, "serverMetadata": [{"key": "a", "value": "a"}]},
+     "managementPolicy": "unmanaged", "import": {"id": "a"}, "remediation": {"maxRetry": 1, "retryPeriodSeconds": 1}},
+    {"simulated": {"endpoint": "http://a", "credentialsRef": {"file": "a"}}},
+    {"simulated": {"endpoint": "http://a", "credentialsRef": {"env": "a"}}},
+    {"local": {}},
+]  # fmt: skip
+OTHER: dict[str, list[Any]] = {
+    "string": [5, True, [], {}],
+    "integer": ["5", True, 1.5, [], {}],
+    "boolean": ["true", 0, [], {}],
+    "array": ["x", 5, {}],
+    "object": ["x", 5, [], True],
+}
+
+
+def fields(schema: dict[str, Any], path: tuple[str | int, ...] = ()) -> Any:
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from fields(child, (*path, name))
+    if "items" in schema:
+        yield from fields(schema["items"], (*path, 0))
+
+
+def at(value: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
+        value = value[part] if isinstance(value, list) else value.get(part)
+        if value is None:
+            return None
+    return value
+
+
+def replaced(spec: Any, path: tuple[str | int, ...], new: Any) -> Any:
+    spec = copy.deepcopy(spec)
+    if not path:
+        return new
+    at(spec, path[:-1])[path[-1]] = new
+    return spec
+
+
+def wrong_values(schema: dict[str, Any]) -> Any:
+    yield from OTHER[schema["type"]]
+    if "enum" in schema:
+        yield "no such choice"
+    if "maxLength" in schema:
+        yield "a" * (schema["maxLength"] + 1) if not schema.get("pattern", "").startswith("^http") else "http://" + "a" * 2048
+    if schema.get("minLength"):
+        yield ""
+    if "pattern" in schema:
+        yield from ("\u0000", "a\nb\u0001", "é\t")
+    if "minimum" in schema:
+        yield schema["minimum"] - 1
+        yield schema["maximum"] + 1
+    if "maxItems" in schema:
+        yield "too many"
+
+
+CAMPAIGN = [
+    (path, schema, spec)
+    for path, schema in fields(server.root("Machine")["properties"]["spec"])
+    for spec in [next((spec for spec in FULL if at(spec, path) is not None), None)]
+]
+
+
+def test_the_campaign_reaches_every_field() -> None:
+    """No field of a spec is left out of the campaign."""
+    assert not [path for path, _, spec in CAMPAIGN if spec is None]
+
+
+@pytest.mark.parametrize(
+    ("path", "schema", "spec"), CAMPAIGN, ids=lambda item: dotted(item) or "spec" if isinstance(item, tuple) else ""
+)
+def test_each_way_of_getting_a_field_wrong(path: tuple[str | int, ...], schema: dict[str, Any], spec: Any) -> None:
+    """A wrong type, a value out of range, an unknown neighbour: refused by model and CRD, at that very path."""
+    here = ("spec", *path)
+    for wrong in wrong_values(schema):
+        value = at(spec, path) * (schema["maxItems"] + 1) if wrong == "too many" else wrong
+        obj = machine(replaced(spec, path, value))
+        assert {p.path for p in problems(Machine, obj)} == {here}, value
+        assert server.refuses(obj) == {here}, value
+    if "properties" in schema:
+        obj = machine(replaced(spec, (*path, "bogus"), 1))
+        assert (*here, "bogus") in {p.path for p in problems(Machine, obj)}
+        assert server.refuses(obj) == {(*here, "bogus")}
