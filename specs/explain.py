@@ -38,7 +38,7 @@ def explain(kind: str, path: str = "") -> str:
         if name not in fields:
             raise ExplainError(f'cannot explain {kind}.{path}: no field "{name}" there{did_you_mean(name, fields)}')
         required = name in node.get("required", ())
-        node = fields[name] | (_metadata() if path.split(".")[0] == name == "metadata" else {})
+        node = fields[name] | (_metadata() if path.partition(".")[0] == name == "metadata" else {})
     head = [f"GROUP:      {spec['group']}", f"KIND:       {spec['names']['kind']}", f"VERSION:    {version['name']}", ""]
     if name:
         head += [f"FIELD: {name} {_type(node)}{' -required-' if required else ''}", ""]
