@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
-from drivers.contract import Done, DriverError, Plan, Step, Stop
+from drivers.contract import Done, DriverError, Plan, Step, Stop, Wait
 from reconciler.client import ApiError, Client, Object, ResourceId, ours
 from reconciler.engine.engine import Engine
 from reconciler.engine.kind import Key
@@ -29,10 +29,9 @@ class Planner:
             rows = [await self._manifest(manifest) for manifest in manifests]
         else:
             rows = [await self._target(key) for key in (targets if targets is not None else sorted(self.engine.index.keys))]
-        rows = [row for row in rows if row is not None]
         return {"objects": rows, "changes": any(row["action"] not in ("none", "wait", "stop") for row in rows)}
 
-    async def _target(self, key: Key) -> dict[str, Any] | None:
+    async def _target(self, key: Key) -> dict[str, Any]:
         obj = await self.client.get(ours(key.plural), key.namespace, key.name)
         if obj is None:
             row = {"kind": key.plural, "namespace": key.namespace, "name": key.name, "steps": []}
@@ -50,7 +49,9 @@ class Planner:
         try:
             live = await self.client.get(resource, namespace, name)
             manager = _manager_of(live)
-            applied = await self.client.patch(resource, namespace, name, manifest, "apply", manager=manager, force=True, dry_run=True)
+            applied = await self.client.patch(
+                resource, namespace, name, manifest, "apply", manager=manager, force=True, dry_run=True
+            )
         except ApiError as error:
             return row | {"action": "invalid", "reason": error.reason, "message": error.message}
         if ours_here:
@@ -81,8 +82,10 @@ def describe(plan: Plan) -> dict[str, Any]:
             return {"action": "stop", "reason": str(reason), "message": message, "steps": []}
         case (_, *_):
             return {"action": _action(plan), "reason": "", "message": "", "steps": [_step(step) for step in plan]}
-        case wait:
-            return {"action": "wait", "reason": str(wait.reason), "message": wait.message, "steps": []}
+        case Wait(reason=reason, message=message):
+            return {"action": "wait", "reason": str(reason), "message": message, "steps": []}
+        case _:
+            assert_never(plan)  # type: ignore[arg-type]
 
 
 def _action(steps: tuple[Step, ...]) -> str:

@@ -46,7 +46,9 @@ class Verdict:
 class Kind(Protocol[R]):
     """One kind of object. The engine calls these in the order in which they stand here."""
 
-    resource: type[R]
+    @property
+    def resource(self) -> type[R]:
+        """The model of its objects."""
 
     def references(self, obj: R) -> Iterable[Reference]:
         """Name the objects that this one needs."""

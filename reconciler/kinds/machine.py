@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from drivers.contract import Done, Driver, Plan, Present, Seen, Step, Stop, Unknown, Wait
 from drivers.local.facts import Facts
@@ -144,6 +144,8 @@ def _ready(seen: Seen, plan: Plan) -> Verdict:
         case (step, *_):
             reason = {"create": Reason.CREATING, "update": Reason.UPDATING, "delete": Reason.DELETING}[step.verb]
             return Verdict("Ready", "False", reason, f"{step.verb} {step.part}: {step.why}")
+        case _:
+            assert_never(plan)  # type: ignore[arg-type]
 
 
 def _of_host(facts: Facts) -> dict[str, Any]:

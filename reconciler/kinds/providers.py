@@ -25,6 +25,7 @@ class Providers:
 
     client: Client
     fence: Fence
+    installation: str
     settle_seconds: float
     call_seconds: float
     local: LocalDriver = field(default_factory=LocalDriver)
@@ -41,6 +42,7 @@ class Providers:
                 spec.endpoint,
                 lambda: self._token(ref, namespace),
                 self.fence,
+                installation=self.installation,
                 settle_seconds=self.settle_seconds,
                 call_seconds=self.call_seconds,
             )

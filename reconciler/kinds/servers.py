@@ -89,7 +89,7 @@ def teardown(seen: Seen) -> Plan:
     if extra := tuple(_extra(seen)):
         return extra
     order = sorted(seen, key=lambda part: ({"server": 0, "address": 1}.get(part, 2), part))
-    steps = []
+    steps: list[Step] = []
     for part in order:
         match seen[part]:
             case Present(live=Server(state="DELETED" | "DELETING" | "SOFT_DELETED" as state)) if not steps:
