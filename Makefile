@@ -1,0 +1,51 @@
+# The habits of this project. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow test-all lint format generate lock bench clean
+
+BIN := .venv/bin
+JOBS ?= 2
+ARGS ?=
+
+help:  ## Print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r a b; do printf '  make %-10s %s\n' "$$a" "$$b"; done
+
+setup:  ## Make .venv with everything, exactly as locked (does nothing where that is done)
+	@tools/setup
+
+run: setup  ## Start anneal here, in the foreground, with the examples as its folder
+	$(BIN)/anneal up examples/quickstart
+
+test: setup  ## Everything that takes seconds: unit, contract, API, command line, kubectl (under ten minutes)
+	@tools/note-missing
+	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile -q $(ARGS)
+
+test-slow: setup  ## Everything that takes minutes: the crash sweep and its like
+	$(BIN)/pytest -m slow -n $(JOBS) -q $(ARGS)
+
+test-all: test test-slow  ## Both
+
+lint: setup  ## ruff, mypy --strict, the import layers, and that generated files are up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m specs.crd --check
+	$(BIN)/python -m specs.reference --check
+
+format: setup  ## Let ruff put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: setup  ## Write specs/crds/ and docs/reference/ anew from the models
+	$(BIN)/python -m specs.crd
+	$(BIN)/python -m specs.reference
+
+lock:  ## Write requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	@tools/lock $(ARGS)
+
+bench: setup  ## Measure; each figure beside a baseline from the same run. Leave the machine alone meanwhile
+	$(BIN)/python -m bench $(ARGS)
+
+clean:  ## Remove what the tools leave behind, and .venv
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
