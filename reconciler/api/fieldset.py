@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from reconciler.api.jsonvalue import Object, same
+from reconciler.api.jsonvalue import MAX_DEPTH, Object, same
 
 FieldSet = dict[str, Any]
 Maybe = FieldSet | None
@@ -64,6 +64,24 @@ def intersection(left: Maybe, right: Maybe) -> Maybe:
         if key != "." and (both := intersection(child, right.get(key))) is not None:
             children[key] = both
     return _node(_member(left) and _member(right), children)
+
+
+def is_valid(node: Any, depth: int = 0) -> bool:
+    """Whether a JSON value, sent by a client, is a set of field paths."""
+    if type(node) is not dict or depth > MAX_DEPTH:
+        return False
+    for key, child in node.items():
+        kind, _, text = key.partition(":")
+        if not is_valid(child, depth + 1) or (key != "." and kind not in ("f", "k", "v")):
+            return False
+        if kind in ("k", "v"):
+            try:
+                value = orjson.loads(text)
+            except ValueError:
+                return False
+            if kind == "k" and type(value) is not dict:
+                return False
+    return True
 
 
 def paths(node: Maybe, prefix: str = "") -> Iterator[str]:

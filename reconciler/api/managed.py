@@ -20,6 +20,7 @@ from reconciler.api.fieldset import (
     difference,
     fields_of,
     intersection,
+    is_valid,
     item_key,
     keyed,
     paths,
@@ -130,13 +131,13 @@ def track(
     subresource; a single empty entry clears them.
     """
     root = root_schema(schema)
+    entries = _entries(old or {})
     given = (new.get("metadata") or EMPTY).get("managedFields")
-    if given is not None and len(given) == 1 and not any(given[0].values()) and not subresource:
-        entries: list[Object] = []
-    elif given and not subresource and all(type(e.get("fieldsV1")) is dict for e in given):
-        entries = given
-    else:
-        entries = _entries(old or {})
+    if given and not subresource and given != entries and type(given) is list:
+        if given == [{}]:
+            entries = []
+        elif all(map(_is_entry, given)):
+            entries = given
     changed, removed = compare(_ownable(old or {}), _ownable(new), root)
     if changed is None and removed is None:
         return [clone(entry) for entry in entries]
@@ -155,6 +156,17 @@ def track(
 def _entries(obj: Object) -> list[Object]:
     found = (obj.get("metadata") or EMPTY).get("managedFields") or []
     return [entry for entry in found if type(entry.get("fieldsV1")) is dict]
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether what a client sent is an entry; Kubernetes too passes over what it cannot read."""
+    return (
+        type(entry) is dict
+        and entry.get("operation") in ("Apply", "Update")
+        and all(type(entry.get(name)) is str for name in ("manager", "apiVersion"))
+        and all(type(entry.get(name, "")) is str for name in ("subresource", "time"))
+        and is_valid(entry.get("fieldsV1"))
+    )
 
 
 def _is_applier(entry: Object, manager: str, subresource: str) -> bool:

@@ -408,7 +408,18 @@ def test_a_writer_may_set_managed_fields_but_not_by_a_subresource():
 
 
 @pytest.mark.parametrize(
-    ("given_", "kept"), [([{}], False), ([], True), ([{"manager": "x"}], True)], ids=["reset", "empty", "broken"]
+    ("given_", "kept"),
+    [
+        ([{}], False),
+        ([], True),
+        ([{"manager": "x"}], True),
+        ("text", True),
+        ([1], True),
+        ([{"manager": "x", "operation": "Update", "apiVersion": API, "fieldsV1": {"k:{": {}}}], True),
+        ([{"manager": "x", "operation": "Update", "apiVersion": API, "fieldsV1": {"f:a": 1}}], True),
+        ([{"manager": "x", "operation": "Delete", "apiVersion": API, "fieldsV1": {}}], True),
+    ],
+    ids=["reset", "empty", "no-fields", "text", "numbers", "broken-key", "broken-tree", "broken-operation"],
 )
 def test_managed_fields_are_cleared_only_on_purpose(given_, kept):
     """One empty entry clears them, as in Kubernetes; an empty or broken list, sent by a careless client, does not."""
