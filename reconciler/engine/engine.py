@@ -230,8 +230,8 @@ class Engine:
         ref = step.ref or record.recorded(subject.status).get(step.part) or ""
         wanting.add(ref)
         on_record = self.index.refs(provider)
-        wanting &= on_record
-        why = breaker.verdict(on_record, (on_record - listed) | wanting, self.limits)
+        wanting &= on_record.keys()
+        why = breaker.verdict(on_record, (on_record.keys() - listed) | wanting, self.limits)
         if why is None or self.approved.get(provider, 0.0) > self.clock.monotonic():
             self.breakers.pop(provider, None)
             return None
@@ -254,7 +254,8 @@ class Engine:
                     subject.status, part, Reason.SERVER_FAILED, step.why, subject.generation, subject.now
                 )
         self._judge(subject, seen, steps)
-        await subject.write_status()
+        if not await subject.write_status():
+            await subject.check_current()
         try:
             async with crash.point("call", f"{step.verb} {part} {subject.key}"):
                 ref = await self._send(driver, step, intent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from reconciler.engine.kind import Key, Reference
@@ -72,9 +72,9 @@ class Index:
         """The objects that own this one."""
         return [owner for uid in self._owners.get(key, ()) if (owner := self._uids.get(uid))]
 
-    def refs(self, provider: str) -> frozenset[str]:
-        """All external ids on record in one account."""
-        return frozenset(self._refs.get(provider, ()))
+    def refs(self, provider: str) -> Mapping[str, Key]:
+        """All external ids on record in one account, and whose they are."""
+        return self._refs.get(provider, {})
 
     def keys_of(self, provider: str) -> frozenset[Key]:
         """All objects with something on record in one account."""

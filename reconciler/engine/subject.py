@@ -76,6 +76,14 @@ class Subject:
         async with crash.point("write", f"finalizer {self.key}"):
             self.obj = await self.client.patch(ours(self.key.plural), self.key.namespace, self.key.name, patch, "json")
 
+    async def check_current(self) -> None:
+        """Make sure that what was read is still so: an empty write under its resourceVersion; ApiError 409 if it is not.
+
+        Before a call that needs no record of its own: a stale read must not reach the outside.
+        """
+        body = {"metadata": {"resourceVersion": self.obj["metadata"]["resourceVersion"]}}
+        await self.client.patch(ours(self.key.plural), self.key.namespace, self.key.name, body, "merge", subresource="status")
+
     async def write_status(self) -> bool:
         """Store the status if it differs from the stored one; ApiError 409 if the object changed meanwhile."""
         changes = merge_diff(self.obj.get("status") or {}, self.status)

@@ -26,11 +26,12 @@ LIMITS = Limits(count=10, share=0.4, least=3)
     ],
 )
 def test_when_it_opens(recorded, lost, opens):
-    """More than `count` of one account, or from `least` up more than `share` of it."""
-    ids = [str(number) for number in range(recorded)]
-    assert (verdict(set(ids), set(ids[:lost]), LIMITS) is not None) is opens
+    """More than `count` objects of one account, or from `least` up more than `share` of them; ports do not dilute servers."""
+    refs = {f"server-{number}": number for number in range(recorded)} | {f"port-{number}": number for number in range(recorded)}
+    gone = {f"server-{number}" for number in range(lost)}
+    assert (verdict(refs, gone, LIMITS) is not None) is opens
 
 
 def test_only_what_is_on_record_counts():
     """Losses that this account never recorded do not open it."""
-    assert verdict({"a", "b", "c", "d"}, {"x", "y", "z", "a"}, LIMITS) is None
+    assert verdict({"a": 1, "b": 2, "c": 3, "d": 4}, {"x", "y", "z", "a"}, LIMITS) is None
