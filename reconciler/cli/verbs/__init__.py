@@ -1,0 +1,1 @@
+"""One module per verb, imported only when it is used. Each has `parser()` and `run(argv) -> exit code`."""
