@@ -26,6 +26,20 @@ class Answer:
     body: Any
 
 
+class AnswerLost(aiohttp.ClientError):
+    """The connection broke after the request was sent."""
+
+
+async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a DELETE again by itself, as it does when a connection breaks."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise AnswerLost(str(error)) from error
+
+
 class CloudClient:
     """One account of one cloud. Use within one event loop; `close` when done.
 
@@ -122,17 +136,16 @@ class CloudClient:
         return self._secret
 
     def _session(self, mutating: bool) -> aiohttp.ClientSession:
+        common: dict[str, Any] = {"timeout": self._timeout, "cookie_jar": aiohttp.DummyCookieJar()}
         if self._readers is None or self._writers is None:
-            self._readers = self._open(aiohttp.TCPConnector(limit=32), aiohttp.ClientRequest)
+            self._readers = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=32), **common)
             # A change gets a connection of its own: a kept-alive one may be dead already, and then nobody can tell whether the
-            # request had arrived; aiohttp would even send a DELETE again by itself.
-            self._writers = self._open(aiohttp.TCPConnector(limit=32, force_close=True), fenced(self._fence))
+            # request had arrived.
+            alone = aiohttp.TCPConnector(limit=32, force_close=True)
+            self._writers = aiohttp.ClientSession(
+                connector=alone, request_class=fenced(self._fence), middlewares=[once], **common
+            )
         return self._writers if mutating else self._readers
-
-    def _open(self, connector: aiohttp.TCPConnector, request: type[aiohttp.ClientRequest]) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector, request_class=request, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
-        )
 
 
 def fenced(fence: Fence) -> type[aiohttp.ClientRequest]:

@@ -42,7 +42,7 @@ class CloudAdmin:
 
     def inventory(self) -> dict[str, list[Json]]:
         """Everything there is, by table, also what faults hide."""
-        return self._call("GET", "inventory")
+        return dict(self._call("GET", "inventory"))
 
     def servers(self) -> list[Json]:
         """All servers."""
@@ -56,8 +56,8 @@ class CloudAdmin:
         }
 
     def log(self) -> list[Json]:
-        """Every mutating request in order: n, time, method, path, table, id, owner, part, done, status (None: unanswered), faults."""
-        return self._call("GET", "log")["requests"]
+        """Every mutating request: n, time, method, path, table, id, owner, part, done, status (None: no answer), faults."""
+        return list(self._call("GET", "log")["requests"])
 
     def creates(self, table: Table | None = None, *, owner: str | None = None) -> list[Json]:
         """The creates that took place."""
@@ -72,8 +72,8 @@ class CloudAdmin:
         return self._done("PATCH", table, owner)
 
     def reads(self) -> dict[str, int]:
-        """How often things were read since the process started: "list servers", "ask servers" (by tag), "get servers", "identity"."""
-        return self._call("GET", "log")["reads"]
+        """How often things were read since it started: "list servers", "ask servers" (by tag), "get servers", "identity"."""
+        return dict(self._call("GET", "log")["reads"])
 
     def faults(self, *rules: Json) -> None:
         """Put these rules in place of all others; without any the cloud is honest again."""

@@ -1,0 +1,10 @@
+"""Every driver there is, as the suite sees it. A new driver is one line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.contract.local import Local
+from tests.contract.simulated import Simulated
+
+HARNESSES: list[Any] = [Simulated("server"), Simulated("port"), Simulated("address"), Local()]
