@@ -1,1 +1,1 @@
-"""Where desired state comes from."""
+"""Where desired state comes from: a folder of YAML, followed for as long as the daemon runs."""

@@ -1,0 +1,423 @@
+"""A folder of YAML is desired state: it is read, compared with what the API server holds of it, and applied; again and again.
+
+A pass may run at any time and end anywhere: the next one starts from what the files and the server say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+
+from reconciler.client import ApiError, ApiUnavailable, Client, Object, ResourceId
+from reconciler.engine.clock import Clock, to_text
+from reconciler.metrics import METRICS
+from reconciler.sources.objects import KIND_OF, RESOURCES, Key, Live, Wanted, covers, live
+from reconciler.sources.pauses import Pauses
+from reconciler.sources.plan import Index, SyncPlan, Words, fingerprint, index, plan_sync
+from reconciler.sources.record import Record
+from reconciler.sources.scan import File, Scan, Unreadable, scan
+from reconciler.sources.status import Problem, SourceStatus, State
+from reconciler.sources.watch import watch
+from reconciler.sources.writer import Writer, each
+from specs.meta import SOURCE_FILE_ANNOTATION, SOURCE_LABEL, Reason
+
+log = structlog.get_logger()
+
+RECENT_SECONDS = 60.0
+BUSY_SECONDS = 0.02
+GOING_SECONDS = 1.0
+"""An object that is wanted but still being deleted is looked at this often."""
+NOTHING = Index({}, {})
+
+
+class Recorder(Protocol):
+    """Writes Kubernetes events; reconciler.engine.events.Recorder does."""
+
+    def say(self, obj: Object, kind: str, reason: str, message: str) -> None:
+        """Record one event about an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a source looks. In seconds."""
+
+    rescan: float = 60.0
+    """The folder, though nothing was heard of it."""
+    relist: float = 300.0
+    """The server, though nothing was heard of it."""
+    settle: float = 0.5
+    """A file must be missing for so long before its objects are: editors rename, and `git checkout` takes its time."""
+
+
+class FolderSource:
+    """One folder. `run` follows it; `notify` tells it of its objects; `status` says how it stands."""
+
+    def __init__(
+        self,
+        path: Path,
+        client: Client,
+        *,
+        id: str,
+        clock: Clock,
+        recorder: Recorder,
+        claims: dict[Key, str] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.id, self.path = id, path
+        self.record = Record(client, id, path)
+        self.status = SourceStatus(id, str(path))
+        self.first = asyncio.Event()
+        """Set once every file was applied or reported."""
+        self._client, self._clock, self._recorder, self._pace = client, clock, recorder, pace or Pace()
+        self._claims = {} if claims is None else claims
+        self._writer = Writer(client, id, self._claims)
+        self._lock, self._wake = asyncio.Lock(), asyncio.Event()
+        self._files: Mapping[str, File] = {}
+        self._busy: dict[str, float] = {}
+        self._desired = NOTHING
+        self._live: dict[Key, Live] = {}
+        self._listed: float | None = None
+        self._missing: dict[Key, float] = {}
+        self._removed: deque[float] = deque()
+        self._applied: dict[Key, bytes] = {}
+        self._refused: dict[Key, tuple[bytes, tuple[Problem, ...]]] = {}
+        self._refusals, self._restores = Pauses(), Pauses(free=5, base=0.5, cap=30.0)
+        self._plan = SyncPlan()
+        self._shown: tuple[Live, ...] | None = None
+        self._told: set[tuple[str, str]] = set()
+        self._failures = 0
+
+    # --- what others call ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow the folder until cancelled. An API server that does not answer is tried again, ever more slowly."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch(self.path, self._wake.set), name=f"watch {self.id}")
+            while True:
+                self._wake.clear()
+                async for attempt in AsyncRetrying(
+                    retry=retry_if_exception_type(ApiError),
+                    wait=wait_exponential_jitter(initial=0.2, max=15.0, jitter=0.2),
+                    before_sleep=self._unavailable,
+                    reraise=True,
+                ):
+                    with attempt:
+                        await self._sync_safely()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._rest())
+
+    async def sync_once(self) -> SourceStatus:
+        """Make one pass and return how things stand. ApiError if the API server does not answer."""
+        async with self._lock:
+            started = self._clock.monotonic()
+            scanned = await self._pass()
+            await self._conclude(scanned)
+            METRICS.source_syncs.labels(self.status.state).inc()
+            METRICS.source_sync_seconds.observe(self._clock.monotonic() - started)
+            if not self._busy:
+                self.first.set()
+            return self.status
+
+    def notify(self, resource: ResourceId, obj: Object, deleted: bool = False) -> None:
+        """Something happened to an object: wake up if it is ours and not as the files want it. Cheap; safe to call for any."""
+        kind = KIND_OF.get(resource)
+        if kind is None:
+            return
+        meta = obj["metadata"]
+        key = Key(kind, meta.get("namespace") or "", meta["name"])
+        known, want = self._live.get(key), self._desired.wanted.get(key)
+        if known is None and want is None and (meta.get("labels") or {}).get(SOURCE_LABEL) != self.id:
+            return
+        if deleted:
+            if known is not None and known.uid == meta.get("uid", known.uid):
+                del self._live[key]
+                if want is not None:
+                    self._wake.set()
+            return
+        found = live(kind, obj, self.id)
+        if found is None:
+            if self._live.pop(key, None) and want is not None:
+                self._wake.set()
+        elif known is None or known.version != found.version:
+            self._live[key] = found = self._compared(obj, found, known, want)
+            if (want is not None and found.digest is None) or (want is None and not found.deleting):
+                self._wake.set()
+
+    async def confirm(self, *, dry_run: bool = False) -> list[str]:
+        """Agree to the removals that wait, exactly those that the last dry run showed if there was one; return their names.
+
+        What vanishes later is not covered by it.
+        """
+        async with self._lock:
+            if dry_run or self._shown is None:
+                self._shown = self._plan.pending
+            agreed = self._shown
+            if not dry_run:
+                self._shown = None
+                if agreed:
+                    await self.record.save_confirmed({fingerprint(obj) for obj in agreed})
+                    log.info("source.confirmed", source=self.id, removals=len(agreed))
+                    self._wake.set()
+            return [str(obj.key) for obj in agreed]
+
+    async def forget(self) -> None:
+        """Let go of all objects, which stay as they are, and of the record. Can be repeated after a crash."""
+        async with self._lock:
+            await self.record.ensure()
+            await self.record.save_leaving()
+            found = [obj async for _, obj in self._writer.list_all()]
+            await each(found, self._let_go)
+            await self.record.remove()
+            for key in [key for key, owner in self._claims.items() if owner == self.id]:
+                del self._claims[key]
+
+    # --- one pass -----------------------------------------------------------------------------------------------------
+
+    async def _pass(self) -> Scan | Unreadable:
+        if not self.record.stored:
+            await self.record.ensure()
+        if self._listed is None or self._clock.monotonic() - self._listed >= self._pace.relist:
+            await self._list()
+        await self._look_at_the_going()
+        scanned = await self._read()
+        broken: dict[str, Words | None] = {name: file.words for name, file in self._files.items() if file.problems}
+        if isinstance(scanned, Unreadable):
+            broken["."] = None
+        else:
+            broken |= dict.fromkeys((*scanned.unreadable, *scanned.busy))
+        self._desired = index(want for file in self._files.values() for want in file.documents)
+        now = self._clock.monotonic()
+        self._plan = plan = plan_sync(
+            self._desired,
+            self._live,
+            source=self.id,
+            broken=broken,
+            young=self._young(now),
+            confirmed=self.record.confirmed,
+            recent=self._recent(now),
+        )
+        await self._writer.apply_all(self._due(plan.applies, now), self._live.get, self._applied_one)
+        confirmed = self.record.confirmed
+        await self._writer.delete_all(plan.deletes, lambda obj, problem: self._deleted_one(obj, problem, confirmed))
+        if confirmed and not (plan.pending or plan.waiting or plan.deletes):
+            await self.record.save_confirmed(())
+        self._tidy()
+        return scanned
+
+    async def _read(self) -> Scan | Unreadable:
+        try:
+            scanned = await asyncio.to_thread(scan, self.path, self.id, self._files, self._busy, self.record.mounts)
+        except Unreadable as error:
+            self._failures += 1
+            return error
+        self._failures = 0
+        now = self._clock.monotonic()
+        self._busy = {name: self._busy.get(name, now) for name in scanned.busy}
+        unread = {name: file for name, file in self._files.items() if _within(name, scanned.unreadable)}
+        self._files = {**unread, **scanned.files}
+        if not scanned.unreadable:
+            await self.record.save_mounts(scanned.devices)
+        return scanned
+
+    async def _list(self) -> None:
+        """Learn what the server holds of us. What was heard meanwhile is in it, or is heard once more."""
+        found: dict[Key, Live] = {}
+        async for obj, there in self._writer.list_all():
+            known, want = self._live.get(there.key), self._desired.wanted.get(there.key)
+            found[there.key] = self._compared(obj, there, known, want)
+        self._live = found
+        self._listed = self._clock.monotonic()
+
+    async def _look_at_the_going(self) -> None:
+        for key in self._going():
+            obj = await self._client.get(RESOURCES[key.kind], key.namespace or None, key.name)
+            if obj is None or obj["metadata"]["uid"] != self._live[key].uid:
+                self._live.pop(key, None)
+
+    def _going(self) -> list[Key]:
+        return [key for key in self._desired.wanted if key in self._live and self._live[key].deleting]
+
+    def _compared(self, obj: Object, found: Live, known: Live | None, want: Wanted | None) -> Live:
+        """Keep the digest of what was applied only while the object still agrees with it."""
+        if want is None or known is None or known.uid != found.uid or known.digest is None:
+            return found
+        return replace(found, digest=known.digest) if covers(obj, _applied_fields(want)) else found
+
+    def _young(self, now: float) -> set[Key]:
+        gone = self._live.keys() - self._desired.wanted.keys()
+        self._missing = {key: self._missing.get(key, now) for key in gone}
+        return {key for key, since in self._missing.items() if now - since < self._pace.settle}
+
+    def _recent(self, now: float) -> int:
+        while self._removed and now - self._removed[0] > RECENT_SECONDS:
+            self._removed.popleft()
+        return len(self._removed)
+
+    def _due(self, wants: Iterable[Wanted], now: float) -> list[Wanted]:
+        """Leave out what was refused as it is, or restored time and again, until its pause is over."""
+        due = []
+        for want in wants:
+            refused = self._refused.get(want.key)
+            if refused and refused[0] == want.digest and not self._refusals.ready(want.key, now):
+                continue
+            if refused and refused[0] != want.digest:
+                self._refusals.forget(want.key)
+            if self._applied.get(want.key) == want.digest:
+                if not self._restores.ready(want.key, now):
+                    continue
+                self._restores.tried(want.key, now)
+            due.append(want)
+        return due
+
+    def _applied_one(self, want: Wanted, there: Live | None, problems: tuple[Problem, ...]) -> None:
+        if problems:
+            self._refused[want.key] = (want.digest, problems)
+            self._refusals.tried(want.key, self._clock.monotonic())
+            return
+        self._refused.pop(want.key, None)
+        self._refusals.forget(want.key)
+        self._applied[want.key] = want.digest
+        if there is not None:
+            self._live[want.key] = replace(there, digest=want.digest)
+
+    def _deleted_one(self, obj: Live, problem: Problem | None, confirmed: frozenset[str]) -> None:
+        if problem is not None:
+            self._refused[obj.key] = (b"", (problem,))
+            self._refusals.tried(obj.key, self._clock.monotonic())
+            return
+        self._refused.pop(obj.key, None)
+        self._refusals.forget(obj.key)
+        if fingerprint(obj) not in confirmed:
+            self._removed.append(self._clock.monotonic())
+        self._recorder.say(self.record.stored, "Normal", Reason.PRUNED, f"{obj.key} was deleted: {obj.file} holds it no more")
+        if obj.key in self._live:
+            self._live[obj.key] = replace(self._live[obj.key], deleting=True)
+
+    def _tidy(self) -> None:
+        wanted, deleting = self._desired.wanted, {obj.key for obj in self._plan.deletes}
+        for key in self._refused.keys() - wanted.keys() - deleting:
+            del self._refused[key]
+            self._refusals.forget(key)
+        for key in self._applied.keys() - wanted.keys():
+            del self._applied[key]
+            self._restores.forget(key)
+        for key in [key for key, owner in self._claims.items() if owner == self.id and key not in wanted]:
+            del self._claims[key]
+
+    async def _let_go(self, obj: Live) -> None:
+        meta = {"labels": {SOURCE_LABEL: None}, "annotations": {SOURCE_FILE_ANNOTATION: None}}
+        try:
+            await self._client.patch(
+                RESOURCES[obj.key.kind], obj.key.namespace or None, obj.key.name, {"metadata": {"uid": obj.uid, **meta}}
+            )
+        except ApiUnavailable:
+            raise
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+    # --- what to say, and when to look again --------------------------------------------------------------------------
+
+    async def _conclude(self, scanned: Scan | Unreadable) -> None:
+        problems = self._problems(scanned)
+        state: State = "Errors" if problems else "Synced"
+        if self._plan.pending:
+            state = "ConfirmationRequired"
+        if isinstance(scanned, Unreadable) or scanned.unreadable:
+            state = "Unreadable"
+        objects = sum(1 for obj in self._live.values() if not obj.deleting)
+        now, pending = to_text(self._clock.now()), tuple(str(obj.key) for obj in self._plan.pending)
+        self.status = SourceStatus(self.id, str(self.path), state, len(self._files), objects, now, problems, pending)
+        METRICS.source_errors.labels(self.id).set(len(problems))
+        self._tell(scanned, problems, pending)
+        await self.record.save_status(self.status)
+
+    def _problems(self, scanned: Scan | Unreadable) -> tuple[Problem, ...]:
+        found = [problem for file in self._files.values() for problem in file.problems]
+        for key, places in self._desired.duplicates.items():
+            others = " and ".join(want.place for want in places)
+            message = f"the same object stands in {others}; nothing of it is changed"
+            found.append(Problem(places[0].file, places[0].line, 1, key.label, message=message, hint="Remove all but one."))
+        for _, problems in self._refused.values():
+            found += problems
+        found += _unreadables(scanned)
+        return tuple(sorted(found))
+
+    def _tell(self, scanned: Scan | Unreadable, problems: Iterable[Problem], pending: tuple[str, ...]) -> None:
+        """One event and one line in the log for each distinct error, for as long as it lasts."""
+        parse = {problem for file in self._files.values() for problem in file.problems}
+        blind = set(_unreadables(scanned))
+        said: set[tuple[str, str]] = set()
+        for problem in problems:
+            reason = Reason.PARSE_ERROR if problem in parse else Reason.INVALID_SPEC
+            said.add((str(Reason.SOURCE_UNREADABLE if problem in blind else reason), str(problem)))
+        if pending:
+            hint = f"{len(pending)} objects are gone from {self.path}; nothing is deleted until `anneal confirm {self.id}`"
+            said.add((str(Reason.CONFIRMATION_REQUIRED), hint))
+        for why, message in sorted(said - self._told):
+            log.warning("source.problem", source=self.id, reason=why, error=message)
+            self._recorder.say(self.record.stored, "Warning", why, message)
+        self._told = said
+
+    def _unavailable(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        pause = state.next_action.sleep if state.next_action else 0.0
+        said = getattr(error, "message", repr(error))
+        problem = Problem(
+            str(self.path), message=f"cannot reach the API server: {said}", hint="It is tried again until it answers."
+        )
+        self.status = replace(self.status, state="Errors", errors=(problem,))
+        log.warning("source.api_unavailable", source=self.id, error=said, retry_seconds=round(pause, 1))
+        METRICS.source_syncs.labels("Unavailable").inc()
+
+    async def _sync_safely(self) -> None:
+        """A bug in one pass must not end the source: say so and go on."""
+        try:
+            await self.sync_once()
+        except ApiError:
+            raise
+        except Exception as error:
+            log.exception("source.failed", source=self.id)
+            message = f"{type(error).__name__} while syncing; nothing was deleted; see `anneal logs`"
+            self.status = replace(self.status, state="Errors", errors=(Problem(str(self.path), message=message),))
+            self._failures += 1
+            self.first.set()
+
+    def _rest(self) -> float:
+        """Seconds until there is something to look at though nothing is heard."""
+        now = self._clock.monotonic()
+        waits: list[float] = [self._pace.rescan]
+        if self._failures:
+            waits.append(min(10.0, 0.5 * 2.0 ** min(self._failures, 10)))
+        if self._busy:
+            waits.append(BUSY_SECONDS)
+        if self._plan.waiting:
+            waits.append(self._pace.settle)
+        if self._going():
+            waits.append(GOING_SECONDS)
+        waits += [pause for pauses in (self._refusals, self._restores) if (pause := pauses.next(now)) is not None]
+        return max(0.001, min(waits))
+
+
+def _unreadables(scanned: Scan | Unreadable) -> list[Problem]:
+    hint = "Nothing is deleted while it cannot be read."
+    if isinstance(scanned, Unreadable):
+        return [Problem(".", message=f"cannot read the folder: {scanned}", hint=hint)]
+    return [Problem(name, message=f"cannot read it: {why}", hint=hint) for name, why in scanned.unreadable.items()]
+
+
+def _within(name: str, places: Mapping[str, str]) -> bool:
+    return any(name == place or name.startswith(f"{place}/") for place in places)
+
+
+def _applied_fields(want: Wanted) -> Any:
+    return orjson.loads(want.body)
