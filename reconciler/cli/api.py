@@ -159,8 +159,7 @@ class Api:
         self, method: str, target: str, payload: bytes | None, headers: dict[str, str], seconds: float | None
     ) -> HTTPResponse:
         connection = self._connection or self._connect()
-        if connection.sock is not None:
-            connection.sock.settimeout(seconds)
+        connection.sock.settimeout(seconds)
         connection.request(method, target, payload, headers)
         return connection.getresponse()
 

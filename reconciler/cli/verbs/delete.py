@@ -71,9 +71,7 @@ def _victims(api: Api, args: argparse.Namespace, namespace: str) -> list[tuple[K
     for target in targets:
         if not target.names:
             if not (args.all or args.selector or args.field_selector):
-                raise UsageError(
-                    f"cannot delete {target.kind.plural}: no name was given; name them, or say --all or -l LABELS"
-                )
+                raise UsageError(f"cannot delete {target.kind.plural}: no name was given; name them, or say --all or -l LABELS")
             query = {"labelSelector": args.selector, "fieldSelector": args.field_selector}
             found += [(target.kind, item) for item in list_all(api, target.kind, scope, query)[0]]
         for name in target.names:

@@ -1,0 +1,79 @@
+"""`anneal logs`: the daemon's log, of one object or of all, as a person reads it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from reconciler.cli import terminal
+from reconciler.cli.args import Parser
+from reconciler.cli.connect import DAEMON, open_api, open_daemon
+from reconciler.cli.errors import OK, UsageError
+from reconciler.cli.targets import single
+
+_COLOURS = {"warning": "yellow", "error": "red", "critical": "red", "debug": "dim"}
+_SHOWN = ("timestamp", "level", "event", "logger")
+_ABOUT = ("plural", "kind", "namespace", "name", "uid")
+
+
+def parser() -> Parser:
+    """The flags of `anneal logs`."""
+    made = Parser(
+        "logs",
+        "[KIND/NAME] [flags]",
+        [
+            ("anneal logs -f", "all of it, and go on"),
+            ("anneal logs machine/worker-1 --tail 20", "the last lines about one object"),
+            ("anneal logs -o json", "as it was written, one JSON object a line"),
+        ],
+        more="When the daemon does not run: its log is logs/daemon.log in the home.",
+    )
+    made.add_argument("what", nargs="*", metavar="KIND/NAME")
+    made.add_argument("-f", "--follow", action="store_true", help="go on with every new line")
+    made.add_argument("--tail", type=int, default=100, metavar="N", help="how many lines (default 100)")
+    made.add_argument("-o", "--output", default="", choices=("json",), metavar="FORMAT", help="json: raw")
+    return made.with_connection()
+
+
+def run(argv: list[str]) -> int:
+    """Stream the lines."""
+    args = parser().parse(argv)
+    if args.tail < 0:
+        raise UsageError("cannot use --tail: it is a number of lines, 0 or more")
+    query: dict[str, Any] = {"tail": args.tail, "follow": "1" if args.follow else None}
+    if args.what:
+        api, namespace = open_api(args)
+        kind, name = single(api, args.what, "logs")
+        query |= {"plural": kind.plural, "namespace": namespace, "name": name}
+    colour = terminal.coloured()
+    for line in open_daemon(args).stream(f"{DAEMON}/logs", query):
+        text = line.decode("utf-8", "replace").rstrip("\n")
+        print(text if args.output else readable(text, colour=colour))
+        if args.follow:
+            sys.stdout.flush()
+    return OK
+
+
+def readable(line: str, *, colour: bool = False) -> str:
+    """One JSON event as `time level event  about  key=value …`; what is no JSON stays as it is."""
+    try:
+        event = json.loads(line)
+        parts = [str(event["timestamp"])[11:19], f"{event.get('level', ''):<7}", f"{event['event']}"]
+    except (ValueError, LookupError, TypeError):
+        return terminal.clean(line)
+    parts[1] = terminal.paint(parts[1], _COLOURS.get(str(event.get("level")), "green"), on=colour)
+    parts[2] = terminal.paint(terminal.clean(parts[2]), "bold", on=colour)
+    if event.get("name"):
+        kind = event.get("kind") or event.get("plural") or ""
+        parts.append(terminal.paint(terminal.clean(f"{kind}/{event['name']}".lower()), "cyan", on=colour))
+    rest = {key: value for key, value in event.items() if key not in (*_SHOWN, *_ABOUT)}
+    trace = rest.pop("exception", "")
+    parts += [f"{key}={_value(value)}" for key, value in rest.items()]
+    text = " ".join(parts)
+    return text if not trace else "\n".join([text, *(f"    {part}" for part in terminal.clean_lines(trace))])
+
+
+def _value(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return terminal.clean(json.dumps(text, ensure_ascii=False) if " " in text and isinstance(value, str) else text)
