@@ -243,6 +243,17 @@ class Lease(BuiltIn):
     """Who holds it."""
 
 
+class Service(BuiltIn):
+    """A name for a network service. There are none here: `kubectl cluster-info` and `get all` ask for them all the same."""
+
+    api_version: Literal["v1"]
+    """v1."""
+    metadata: SubdomainMeta
+    """Name, labels, annotations."""
+    spec: dict[str, Any] | None = Field(default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
+    """Where it leads."""
+
+
 class CustomResourceDefinition(BuiltIn):
     """A kind of this server, as Kubernetes would be told of it. Read-only here: generated from the models."""
 

@@ -99,6 +99,7 @@ NAMESPACE = ResourceType(
 CONFIGMAP = ResourceType("", "v1", "ConfigMap", "configmaps", "configmap", builtin.ConfigMap, ("cm",))
 SECRET = ResourceType("", "v1", "Secret", "secrets", "secret", builtin.Secret, sealed=True)
 EVENT = ResourceType("", "v1", "Event", "events", "event", builtin.Event, ("ev",))
+SERVICE = ResourceType("", "v1", "Service", "services", "service", builtin.Service, ("svc",), ("all",), verbs=READ_VERBS)
 LEASE = ResourceType("coordination.k8s.io", "v1", "Lease", "leases", "lease", builtin.Lease)
 CRD = ResourceType(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", "customresourcedefinition",
@@ -113,7 +114,7 @@ SELF_REVIEW = ResourceType(
     builtin.SelfReview, namespaced=False, verbs=CREATE_ONLY, stored=False,
 )  # fmt: skip
 
-BUILT_IN = (NAMESPACE, CONFIGMAP, SECRET, EVENT, LEASE, CRD, ACCESS_REVIEW, SELF_REVIEW)
+BUILT_IN = (NAMESPACE, CONFIGMAP, SECRET, EVENT, SERVICE, LEASE, CRD, ACCESS_REVIEW, SELF_REVIEW)
 
 
 class Registry:
