@@ -1,0 +1,163 @@
+"""The Client protocol over HTTP, for any Kubernetes API server, by kubeconfig."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from reconciler import kubeconfig
+from reconciler.client import ApiError, ApiUnavailable, Object, PatchType, ResourceId
+from reconciler.kubeconfig import Access
+
+Objects = list[Object]
+
+CHUNK = 500
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+RESTARTS = 3
+"""How often a list begins anew because its chunks became too old."""
+
+_CONTENT = {
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+    "apply": "application/apply-patch+yaml",  # JSON is YAML
+}
+
+
+class HttpClient:
+    """One connection pool to one API server. Nothing is tried again here: the caller knows whether that is safe."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._http: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path, context: str | None = None) -> HttpClient:
+        """For one context of a kubeconfig, by default its current one. KubeconfigError if it cannot be used."""
+        return cls(kubeconfig.load(path, context))
+
+    async def get(self, resource: ResourceId, namespace: str | None, name: str) -> Object | None:
+        """Read one object as it is now; None if there is none."""
+        try:
+            return await self._call("GET", resource.path(namespace, name))
+        except ApiError as e:
+            if e.code == 404:
+                return None
+            raise
+
+    async def list(
+        self, resource: ResourceId, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> tuple[Objects, str]:
+        """Read all objects (chunked, consistent) and the resourceVersion of the list."""
+        query = {key: value for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
+        for _ in range(RESTARTS):
+            try:
+                return await self._chunks(resource.path(namespace), {**query, "limit": str(CHUNK)})
+            except ApiError as e:
+                if e.code != 410:
+                    raise
+        return await self._chunks(resource.path(namespace), query)
+
+    async def _chunks(self, path: str, query: Mapping[str, str]) -> tuple[Objects, str]:
+        items: Objects = []
+        token = ""
+        while True:
+            page = await self._call("GET", path, {**query, "continue": token} if token else query)
+            # What stands in a list names neither its kind nor its version.
+            kind, api_version = str(page.get("kind", "")).removesuffix("List"), page.get("apiVersion")
+            items += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
+            if not (token := page["metadata"].get("continue") or ""):
+                return items, str(page["metadata"].get("resourceVersion", ""))
+
+    async def create(self, resource: ResourceId, namespace: str | None, body: Object, *, manager: str = "anneal") -> Object:
+        """Create; 409 AlreadyExists if the name is taken."""
+        return await self._call("POST", resource.path(namespace), {"fieldManager": manager}, body)
+
+    async def patch(
+        self,
+        resource: ResourceId,
+        namespace: str | None,
+        name: str,
+        body: Any,
+        kind: PatchType = "merge",
+        *,
+        subresource: str | None = None,
+        manager: str = "anneal",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Object:
+        """Patch; `apply` is server-side apply. 409 if a metadata.resourceVersion in the body is not the current one."""
+        query = {"fieldManager": manager}
+        if force and kind == "apply":
+            query["force"] = "true"
+        if dry_run:
+            query["dryRun"] = "All"
+        return await self._call("PATCH", resource.path(namespace, name, subresource), query, body, _CONTENT[kind])
+
+    async def delete(
+        self, resource: ResourceId, namespace: str | None, name: str, *, uid: str | None = None, propagation: str = "Background"
+    ) -> None:
+        """Ask for deletion; a missing object is fine. With `uid`, only that very object."""
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        try:
+            await self._call("DELETE", resource.path(namespace, name), {}, body)
+        except ApiError as e:
+            if e.code != 404:
+                raise
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, content: str = "application/json"
+    ) -> Object:
+        headers = {"Accept": "application/json"}
+        data = None
+        if body is not None:
+            data, headers["Content-Type"] = orjson.dumps(body), content
+        try:
+            if token := self._access.bearer():
+                headers["Authorization"] = f"Bearer {token}"
+            request = self._session().request(
+                method, self._access.server + path, params=query or {}, data=data, headers=headers,
+                server_hostname=self._access.server_name,
+            )  # fmt: skip
+            async with request as response:
+                raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError) as e:
+            raise ApiUnavailable(f"cannot {method} {path}: {str(e) or type(e).__name__}; whether it took place is unknown") from e
+        return _answer(response.status, raw, f"{method} {path}")
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            timeout = aiohttp.ClientTimeout(total=READ_SECONDS, sock_connect=CONNECT_SECONDS)
+            context = self._access.context()
+            connector = aiohttp.TCPConnector(ssl=context if context is not None else True)
+            self._http = aiohttp.ClientSession(
+                timeout=timeout, connector=connector, headers={"User-Agent": "anneal"}, raise_for_status=False
+            )
+        return self._http
+
+
+def _answer(code: int, raw: bytes, what: str) -> Object:
+    try:
+        value = orjson.loads(raw)
+    except ValueError:
+        value = None
+    if code < 400 and isinstance(value, dict):
+        return value
+    status = value if isinstance(value, dict) else {}
+    message = status.get("message") or f"cannot {what}: the server answered {code}: {raw[:200].decode(errors='replace')}"
+    if code >= 500 or code < 400:  # an answer that cannot be read says nothing either
+        raise ApiUnavailable(message)
+    raise ApiError(code, status.get("reason") or "Unknown", message, status)
