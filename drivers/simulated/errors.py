@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -74,6 +75,7 @@ def said(body: bytes, secret: str = "") -> str:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of a Retry-After header; None without one that makes sense."""
     try:
-        return max(0.0, min(float(headers["Retry-After"]), 3600.0))
+        seconds = float(headers["Retry-After"])
     except (KeyError, ValueError):
         return None
+    return max(0.0, min(seconds, 3600.0)) if math.isfinite(seconds) else None

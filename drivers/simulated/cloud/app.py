@@ -17,7 +17,7 @@ from aiohttp import web
 from drivers.simulated.cloud import resources
 from drivers.simulated.cloud.faults import REFUSALS, Faults, Rule
 from drivers.simulated.cloud.resources import Refusal
-from drivers.simulated.cloud.world import Thing, World
+from drivers.simulated.cloud.world import OWNER, Thing, World
 
 Struck = Mapping[str, Rule]
 
@@ -128,8 +128,8 @@ class Cloud:
         used = resources.users(self.world) if table == "ports" else {}
         return [
             resources.show(self.world, table, thing, used)
-            for thing in self.world.tables[table].values()
-            if thing["visible_at"] <= now and wanted.items() <= thing["tags"].items()
+            for thing in self.world.find(table, wanted)
+            if thing["visible_at"] <= now
         ]
 
     def _show(self, table: str, thing: Thing) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class Cloud:
                 "path": request.path,
                 "table": table,
                 "id": answer.thing["id"] if answer.thing else key,
-                "owner": tags.get("anneal-owner"),
+                "owner": tags.get(OWNER),
                 "part": tags.get("anneal-part"),
                 "done": answer.thing is not None,
                 "status": None if mute else 500 if "ack_then_500" in struck else answer.status,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from drivers.simulated.cloud.journal import Entry, Journal
 
 Thing = dict[str, Any]
 TABLES = ("servers", "ports", "addresses")
+OWNER = "anneal-owner"
 DEFAULTS: dict[str, Any] = {
     "build_seconds": 0.2,
     "delete_seconds": 0.0,
@@ -37,15 +40,26 @@ class World:
         self.tables: dict[str, dict[str, Thing]] = {name: {} for name in TABLES}
         self.settings: dict[str, Any] = dict(self._initial)
         self.log: list[Entry] = []
+        self._of_owner: defaultdict[tuple[str, str], dict[str, Thing]] = defaultdict(dict)
+        self._dying: set[str] = set()
         self._changes.clear()
 
     def _set(self, table: str, key: str, value: Any) -> None:
         if table == "settings":
             self.settings[key] = value
-        elif value is None:
-            self.tables[table].pop(key, None)
-        else:
+            return
+        if old := self.tables[table].pop(key, None):
+            self._of_owner[table, old["tags"].get(OWNER, "")].pop(key, None)
+        if value is not None:
             self.tables[table][key] = value
+            self._of_owner[table, value["tags"].get(OWNER, "")][key] = value
+            if value.get("gone_at"):
+                self._dying.add(key)
+
+    def find(self, table: str, tags: Mapping[str, str]) -> list[Thing]:
+        """Everything in a table that carries these tags."""
+        things = self._of_owner[table, tags[OWNER]] if OWNER in tags else self.tables[table]
+        return [thing for thing in things.values() if tags.items() <= thing["tags"].items()]
 
     @property
     def now(self) -> float:
@@ -76,6 +90,9 @@ class World:
 
     def sweep(self) -> None:
         """Let go of servers whose deletion is over. Follows from the clock alone, so it needs no journal."""
-        servers, now = self.tables["servers"], self.now
-        for key in [key for key, server in servers.items() if server["gone_at"] and server["gone_at"] <= now]:
-            del servers[key]
+        for key in list(self._dying):
+            server = self.tables["servers"].get(key)
+            if server is None or not server["gone_at"] or server["gone_at"] <= self.now:
+                self._dying.discard(key)
+                if server is not None and server["gone_at"]:
+                    self._set("servers", key, None)
