@@ -128,12 +128,15 @@ class CloudClient:
 
     def _read_token(self, doing: str) -> str:
         try:
-            self._secret = self._token() if self._token else ""
+            token = self._token() if self._token else ""
         except CredentialsInvalid:
             raise
         except Exception as error:
             raise CredentialsInvalid(f"cannot {doing}: the token cannot be read: {error}; check credentialsRef") from error
-        return self._secret
+        if not (token.isascii() and token.isprintable()):
+            raise CredentialsInvalid(f"cannot {doing}: the token is more than one line of plain text; check credentialsRef")
+        self._secret = token
+        return token
 
     def _session(self, mutating: bool) -> aiohttp.ClientSession:
         common: dict[str, Any] = {"timeout": self._timeout, "cookie_jar": aiohttp.DummyCookieJar()}

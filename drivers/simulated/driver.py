@@ -60,7 +60,7 @@ class CloudDriver(Generic[Live]):
             except (KeyError, TypeError) as error:
                 raise Ambiguous(f"cannot {doing}: the cloud's answer has no id; looking again") from error
         if step.verb == "update" and step.ref:
-            await self._client.write(f"change {self._singular} {step.ref}", "PATCH", self._path(step.ref), step.change)
+            await self._client.write(f"change {self._singular} {step.ref}", "PATCH", self._path(step.ref), dict(step.change))
             return step.ref
         raise ValueError(f"{self.name} applies creates, and updates with a ref, not {step.verb} of {step.ref!r}")
 

@@ -202,6 +202,17 @@ async def test_a_rotated_token_needs_no_restart(harness, driver):
     assert harness.refs() == []
 
 
+@needs(Hook.CREATE, Hook.ROTATE, Hook.COUNT)
+async def test_an_unusable_token_is_never_sent(harness, driver):
+    """Two lines, or a letter that no header can carry: CredentialsInvalid, and the world hears nothing."""
+    for token in ("two\nlines", "grün"):
+        harness.secret = token
+        with pytest.raises(CredentialsInvalid):
+            await driver.apply(*harness.create(OURS))
+        assert isinstance((await look(driver, harness)).error, CredentialsInvalid)
+    assert harness.mutations() == 0
+
+
 @needs(Hook.CREATE, Hook.REFUSE)
 async def test_an_error_never_holds_the_secret(harness, driver):
     """Even where the provider repeats it in its answer."""

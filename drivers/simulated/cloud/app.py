@@ -29,6 +29,8 @@ class Answer:
     status: int
     body: Any = None
     thing: Thing | None = None
+    """What was made, changed or removed."""
+    done: bool = True
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -117,8 +119,7 @@ class Cloud:
                 return Answer(200, self._show(table, thing), thing)
             case "DELETE", str():
                 thing = self._find(table, key)
-                resources.delete(world, table, thing)
-                return Answer(204, thing=thing)
+                return Answer(204, thing=thing, done=resources.delete(world, table, thing))
         raise Refusal(405, f"{request.method} is not allowed here")
 
     def _list(self, table: str, wanted: Mapping[str, str], struck: Struck) -> list[Any]:
@@ -160,7 +161,7 @@ class Cloud:
                 "id": answer.thing["id"] if answer.thing else key,
                 "owner": tags.get(OWNER),
                 "part": tags.get("anneal-part"),
-                "done": answer.thing is not None,
+                "done": answer.thing is not None and answer.done,
                 "status": None if mute else 500 if "ack_then_500" in struck else answer.status,
                 "faults": list(struck),
             }

@@ -72,14 +72,15 @@ def update(world: World, table: str, thing: Thing, body: Mapping[str, Any]) -> T
     return changed
 
 
-def delete(world: World, table: str, thing: Thing) -> None:
-    """Ask for a thing's removal: a server takes its time, a port in use refuses."""
+def delete(world: World, table: str, thing: Thing) -> bool:
+    """Ask for a thing's removal: a server takes its time, a port in use refuses. False if it was on its way out already."""
     if table == "ports" and (server := users(world).get(thing["id"])):
         raise Refusal(409, f"Port {thing['id']} is currently in use by server {server}.")
-    if table != "servers" or not world.settings["delete_seconds"]:
-        world.put(table, thing["id"], None)
-    elif not thing["gone_at"]:
-        world.put(table, thing["id"], {**thing, "gone_at": world.now + float(world.settings["delete_seconds"])})
+    if table == "servers" and thing["gone_at"]:
+        return False
+    slow = float(world.settings["delete_seconds"]) if table == "servers" else 0.0
+    world.put(table, thing["id"], {**thing, "gone_at": world.now + slow} if slow else None)
+    return True
 
 
 def show(world: World, table: str, thing: Thing, used: Mapping[str, str]) -> dict[str, Any]:

@@ -100,7 +100,8 @@ def test_a_server_is_built_and_removed_in_its_time(world):
     assert resources.state(server, world.now) == "BUILD"
     assert resources.state(server, world.now + 11) == "ACTIVE"
     world.put("settings", "delete_seconds", 5.0)
-    resources.delete(world, "servers", server)
+    assert resources.delete(world, "servers", server)
+    assert not resources.delete(world, "servers", world.tables["servers"][server["id"]])
     with pytest.raises(resources.Refusal) as caught:
         resources.delete(world, "ports", port)
     assert caught.value.status == 409
