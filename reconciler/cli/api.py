@@ -1,28 +1,28 @@
-"""One connection to an API server: requests, streams, and errors in words. http.client, because it loads fast and keeps alive."""
+"""A conversation with an API server: requests, streams, and errors in words."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import socket
+import re
 import ssl
 from collections.abc import Iterator, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
 
 from reconciler.cli.errors import ApiError, CliError, UnreachableError
 from reconciler.cli.kubeconfig import Access
+from reconciler.cli.wire import Answer, Connection, WireError, quote
 
 Object = dict[str, Any]
 
-CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 90.0
 FIELD_MANAGER = "anneal-cli"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
-MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+
+_URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^\s/:@?#\[\]]+)(?::(\d{1,5}))?(/[^?#\s]*)?")
 
 
 class Api:
@@ -31,12 +31,12 @@ class Api:
     def __init__(self, access: Access) -> None:
         self.access = access
         self.url = access.server
-        parts = urlsplit(access.server)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not (parts := _URL.fullmatch(access.server)):
             raise CliError(f"cannot use server {access.server!r}: it is not an http(s) URL; check the kubeconfig")
-        self._parts = parts
-        self._tls = _tls(access) if parts.scheme == "https" else None
-        self._connection: HTTPConnection | None = None
+        self._tls = _tls(access) if parts[1] == "https" else None
+        self._host, self._port = parts[2].strip("[]"), int(parts[3] or (443 if self._tls else 80))
+        self._base = (parts[4] or "").rstrip("/")
+        self._connection: Connection | None = None
 
     def another(self) -> Api:
         """A second connection to the same server."""
@@ -93,9 +93,11 @@ class Api:
         response = self._send(method, path, query, body, content_type, accept, seconds)
         try:
             data = response.read()
-        except (OSError, HTTPException) as error:
+        except (OSError, WireError) as error:
             self.close()
             raise self._lost(error) from error
+        if not response.keeps_alive:
+            self.close()
         if response.status >= 400:
             raise refusal(response.status, data)
         try:
@@ -107,13 +109,13 @@ class Api:
 
     def stream(self, path: str, query: Mapping[str, Any] | None = None, *, accept: str = "application/json") -> Iterator[bytes]:
         """GET, line by line for as long as the server sends; ends when the server ends it, or the connection drops."""
+        gc.enable()  # main switched it off for short commands; a stream may live for days
         response = self._send("GET", path, query, None, "", accept, None)
         if response.status >= 400:
             raise refusal(response.status, response.read())
         try:
-            while line := response.readline():
-                yield line
-        except (OSError, HTTPException, ValueError):
+            yield from response.lines()
+        except (OSError, WireError):
             return
         finally:
             self.close()
@@ -127,10 +129,10 @@ class Api:
         content_type: str,
         accept: str,
         seconds: float | None,
-    ) -> HTTPResponse:
-        target = self._parts.path.rstrip("/") + quote(path, safe="/:@!$&'()*+,;=~.-_")
-        if query and (pairs := {key: _text(value) for key, value in query.items() if value not in (None, "")}):
-            target += "?" + urlencode(pairs)
+    ) -> Answer:
+        target = self._base + quote(path)
+        if query and (pairs := [f"{key}={quote(_text(value))}" for key, value in query.items() if value not in (None, "")]):
+            target += "?" + "&".join(pairs)
         headers = {"Accept": accept, "User-Agent": "anneal-cli"}
         if self.access.token:
             headers["Authorization"] = f"Bearer {self.access.token}"
@@ -139,39 +141,17 @@ class Api:
             payload = json.dumps(body).encode()
             headers["Content-Type"] = content_type
         reused = self._connection is not None
-        try:
-            return self._once(method, target, payload, headers, seconds)
-        except (HTTPException, ConnectionError) as error:
-            self.close()
-            # A kept-alive connection that the server closed meanwhile: a read may simply be sent again.
-            if not (reused and method == "GET"):
-                raise self._lost(error) from error
-        except OSError as error:
-            self.close()
-            raise self._lost(error) from error
-        try:
-            return self._once(method, target, payload, headers, seconds)
-        except (OSError, HTTPException) as error:
-            self.close()
-            raise self._lost(error) from error
-
-    def _once(
-        self, method: str, target: str, payload: bytes | None, headers: dict[str, str], seconds: float | None
-    ) -> HTTPResponse:
-        connection = self._connection or self._connect()
-        connection.sock.settimeout(seconds)
-        connection.request(method, target, payload, headers)
-        return connection.getresponse()
-
-    def _connect(self) -> HTTPConnection:
-        host, port = self._parts.hostname or "", self._parts.port
-        connection = HTTPConnection(host, port) if self._tls is None else HTTPSConnection(host, port, context=self._tls)
-        raw = socket.create_connection((host, port or (443 if self._tls else 80)), CONNECT_SECONDS)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        name = self.access.tls_name or host
-        connection.sock = self._tls.wrap_socket(raw, server_hostname=name) if self._tls else raw
-        self._connection = connection
-        return connection
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = Connection(self._host, self._port, self._tls, self.access.tls_name)
+                return self._connection.ask(method, target, headers, payload, seconds)
+            except (OSError, WireError) as error:
+                self.close()
+                # The server may have closed a kept-alive connection meanwhile: a read is simply sent again, a write never.
+                if not (reused and method == "GET") or isinstance(error, TimeoutError):
+                    raise self._lost(error) from error
+                reused = False
 
     def _lost(self, error: Exception) -> CliError:
         if isinstance(error, ssl.SSLCertVerificationError):

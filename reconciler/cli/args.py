@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from reconciler.cli.errors import UsageError
 from reconciler.cli.main import VERBS
+from reconciler.cli.terminal import width
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -30,7 +31,7 @@ class Parser(argparse.ArgumentParser):
             usage=f"anneal {verb} {usage}",
             description=VERBS.get(verb, verb) + "." + (f"\n\n{more}" if more else ""),
             epilog="examples:\n" + "\n".join(lines),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
             allow_abbrev=False,
             add_help=False,
         )
@@ -95,6 +96,11 @@ class Parser(argparse.ArgumentParser):
         )
         self.add_argument("-R", "--recursive", action="store_true", help="look into folders below the folder, too")
         return self
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """With a width of our own: to find one, argparse would load shutil and three compression libraries."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=min(width() or 110, 130))
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str], list[str]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -47,6 +50,8 @@ def human(seconds: float) -> str:
 
 def instant(text: str | None) -> datetime | None:
     """Read an RFC 3339 time; None if there is none or it is none."""
+    from datetime import UTC, datetime
+
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:
@@ -56,6 +61,8 @@ def instant(text: str | None) -> datetime | None:
 
 def age(text: str | None, now: datetime | None = None) -> str:
     """How long ago, or `<unknown>`."""
+    from datetime import UTC, datetime
+
     moment = instant(text)
     if moment is None:
         return "<unknown>"

@@ -6,7 +6,6 @@ import json
 import sys
 from typing import Any
 
-from reconciler.cli import jsonpath
 from reconciler.cli.errors import CliError, UsageError
 from reconciler.cli.kinds import GROUP
 
@@ -29,6 +28,8 @@ def check(format_: str) -> None:
 
 def write(format_: str, value: Object, *, items: list[Object], with_headers: bool = True) -> None:
     """Print `value` (one object, or a List of `items`) to stdout."""
+    from reconciler.cli import jsonpath
+
     kind, _, rest = format_.partition("=")
     try:
         sys.stdout.write(_text(kind, rest, value, items, with_headers))
@@ -51,11 +52,14 @@ def _text(kind: str, rest: str, value: Object, items: list[Object], with_headers
             raise CliError(f"cannot read {rest}: {error.strerror}; check the path") from error
         kind = "jsonpath"
     if kind == "jsonpath":
+        from reconciler.cli import jsonpath
+
         return jsonpath.run_template(jsonpath.compile_template(rest), value)
     return _custom_columns(rest, items, with_headers)
 
 
 def _custom_columns(spec: str, items: list[Object], with_headers: bool) -> str:
+    from reconciler.cli import jsonpath
     from reconciler.cli.table import render
 
     headers, paths = [], []

@@ -63,6 +63,16 @@ def ready(home: Home, pid: int) -> bool:
         return False
 
 
+def await_running(home: Home, seconds: float = START_SECONDS) -> int | None:
+    """The pid of a daemon that runs or is just starting, once it answers; None if there is none."""
+    end = time.monotonic() + seconds
+    while (pid := running(home)) is not None and time.monotonic() < end:
+        if ready(home, pid):
+            return pid
+        time.sleep(_TICK)
+    return None
+
+
 def command(home: Home, kubeconfig: str | None) -> list[str]:
     """How the daemon is started."""
     words = [sys.executable, "-m", "reconciler.daemon", "--home", str(home.root)]

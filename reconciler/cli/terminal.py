@@ -51,7 +51,8 @@ def truth(status: str) -> str:
 
 def clean(text: object) -> str:
     """Take out control characters: what a cloud says must not steer the terminal. Tabs and newlines become spaces."""
-    return _CONTROL.sub("", str(text).replace("\n", " ").replace("\t", " "))
+    text = str(text)
+    return text if text.isprintable() else _CONTROL.sub("", text.replace("\n", " ").replace("\t", " "))
 
 
 def clean_lines(text: object) -> list[str]:

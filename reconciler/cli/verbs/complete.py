@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
 
 from reconciler.cli.args import Parser
 from reconciler.cli.connect import open_api
@@ -19,11 +21,9 @@ _PATH_FLAGS = ("-f", "--filename", "--kubeconfig", "--home")
 def run(argv: list[str]) -> int:
     """Print the candidates; a server that does not answer has no names, nothing else is missing."""
     words = argv or [""]
-    try:
+    with suppress(CliError, SystemExit):
         for found in candidates(words):
             print(found)
-    except (CliError, SystemExit):
-        pass
     return OK
 
 
@@ -69,17 +69,15 @@ def _positional(before: list[str], last: str) -> list[str]:
 
 def _kinds(before: list[str]) -> list[str]:
     known = [kind.singular if before[0] != "get" else kind.plural for kind in KNOWN]
-    try:
+    with suppress(CliError):
         known += [kind.singular if before[0] != "get" else kind.plural for kind in ours(open_api(_flags(before))[0])]
-    except CliError:
-        pass
     return list(dict.fromkeys((["anneal"] if before[0] in ("get", "wait") else []) + known))
 
 
 def _flags(before: list[str]) -> Namespace:
     """The connection flags among the words typed so far."""
     found = Namespace(kubeconfig=None, home=None, namespace=None)
-    for flag, value in zip(before, before[1:], strict=False):
+    for flag, value in pairwise(before):
         for names, field in ((("--kubeconfig",), "kubeconfig"), (("--home",), "home"), (("-n", "--namespace"), "namespace")):
             if flag in names:
                 setattr(found, field, value)

@@ -49,7 +49,12 @@ def run(argv: list[str]) -> int:
             terminal.note(f"note: the daemon (pid {pid}) runs already, --kubeconfig changes nothing; `anneal down` stops it")
         return _join(args, home, pid, folders)
     if args.detach:
-        child = process.start(home, args.kubeconfig, detached=True)
+        try:
+            child = process.start(home, args.kubeconfig, detached=True)
+        except CliError:  # perhaps somebody else's `anneal up` was quicker
+            if (pid := process.await_running(home)) is None:
+                raise
+            return _join(args, home, pid, folders)
         code = _follow(home, folders)
         print(f"The daemon runs (pid {child.pid}); `anneal get anneal` shows what it does, `anneal down` stops it.")
         return code
