@@ -74,7 +74,7 @@ def for_update(rtype: ResourceType, old: Object, new: Object, options: Options) 
     """The object to store for a replace or patch of `old`; `old` itself if nothing changes. `new` is changed."""
     _check_type(rtype, new)
     before, meta = old["metadata"], _metadata(new)
-    _check_identity(rtype, before, meta)
+    check_identity(rtype, before, meta)
     metadata.keep_server_set(before, meta)
     if options.subresource:
         new = {
@@ -138,7 +138,8 @@ def _check_namespace(rtype: ResourceType, meta: Object, namespace: str) -> None:
         raise errors.bad_request(f"{text} ({given!s:.80} != {namespace})")
 
 
-def _check_identity(rtype: ResourceType, before: Object, meta: Object) -> None:
+def check_identity(rtype: ResourceType, before: Object, meta: Object) -> None:
+    """ApiError if metadata names another object, or another version of it, than is there. `meta` is filled in."""
     name = before["name"]
     if meta.setdefault("name", name) != name:
         text = f"the name of the object ({meta['name']!s:.80}) does not match the name on the URL ({name})"

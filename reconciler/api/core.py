@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from reconciler.api import deletion, errors, listing
-from reconciler.api.admission import FieldValidation, Options, for_create, for_update
+from reconciler.api.admission import FieldValidation, Options, check_identity, for_create, for_update
 from reconciler.api.codec import Codec, dump
 from reconciler.api.deletion import DeleteOptions
 from reconciler.api.jsonvalue import clone_object
@@ -199,6 +199,10 @@ class Core:
         options.applied = True
 
         def merged(live: Object | None) -> Object:
+            if live is not None:
+                check_identity(rtype, live["metadata"], clone_object(applied["metadata"]))
+            elif stale := next((name for name in ("uid", "resourceVersion") if applied["metadata"].get(name)), None):
+                raise errors.conflict(rtype, name, f"the provided object names a {stale}, and no such object exists")
             try:
                 return apply(
                     live, applied, manager=options.manager, force=force, schema=rtype.schema, now=options.now,
@@ -285,7 +289,8 @@ def _check_applied(rtype: ResourceType, name: str, applied: Any) -> None:
         raise errors.bad_request("metadata of the provided object is no map")
     if meta.get("managedFields"):
         raise errors.bad_request("metadata.managedFields must be nil")
-    meta.setdefault("name", name)
+    if meta.setdefault("name", name) != name:
+        raise errors.bad_request(f"the name of the object ({meta['name']!s:.80}) does not match the name on the URL ({name})")
     for field, wanted in (("apiVersion", rtype.api_version), ("kind", rtype.kind)):
         if applied.get(field) != wanted:
             raise errors.bad_request(f'the body of an apply must name its {field}: "{wanted}"')

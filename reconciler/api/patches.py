@@ -58,9 +58,12 @@ def json_patch(target: Object, ops: Any) -> Object:
                 raise PatchError(413, f"cannot apply the JSON patch: its copies exceed {MAX_COPIED_BYTES} bytes")
             document = _operate(document, op)
         except (jsonpatch.InvalidJsonPatch, KeyError, TypeError) as e:
-            raise PatchError(400, f"cannot read operation {number} of the JSON patch: {_short(e)}") from e
+            needs = "a known op, a path, and the value or from that the op takes"
+            raise PatchError(400, f"cannot read operation {number} of the JSON patch: it needs {needs}") from e
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as e:
-            raise PatchError(422, f"cannot apply operation {number} of the JSON patch: {_short(e)}") from e
+            # Not in the library's words: they quote the object, which may be a Secret.
+            failed = "the test failed" if isinstance(e, jsonpatch.JsonPatchTestFailed) else "the path leads nowhere"
+            raise PatchError(422, f"cannot apply operation {number} of the JSON patch, {_said(op)}: {failed}") from e
     if type(document) is not dict or too_deep(document):
         raise PatchError(422, "cannot apply the JSON patch: the result is not an object")
     return document
@@ -173,7 +176,6 @@ def _a_map(patch: Any) -> Object:
     return patch
 
 
-def _short(error: Exception) -> str:
-    """The error's own words, cut: they repeat values, and values may be long."""
-    text = f"missing {error}" if isinstance(error, KeyError) else str(error)
-    return text if len(text) <= 120 else f"{text[:120]}…"
+def _said(op: Object) -> str:
+    """An operation for people, without its value."""
+    return f"{str(op.get('op'))[:8]} {str(op.get('path'))[:120]!r}"

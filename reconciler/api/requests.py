@@ -194,11 +194,15 @@ def read_object(body: bytes, media: str) -> dict[str, Any]:
 
 
 def _yaml(body: bytes) -> Any:
+    depth = 0
     try:
-        for token in yaml.scan(body, Loader=yaml.CSafeLoader):
-            if isinstance(token, yaml.AliasToken):  # a few of them can stand for gigabytes
+        for event in yaml.parse(body, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:  # deeper ones overflow the stack of the C parser, and that is the end of the process
+                raise errors.bad_request(f"cannot read the body: it nests deeper than {MAX_DEPTH} levels")
+            if isinstance(event, yaml.AliasEvent):  # a few of them can stand for gigabytes
                 raise errors.bad_request("cannot read the body: YAML aliases are refused; write the value out")
-        # Through JSON and back: dates become text, keys become strings, NaN is refused.
+        # Through JSON and back: dates become text, keys become strings, NaN becomes null.
         return orjson.loads(orjson.dumps(yaml.load(body, Loader=yaml.CSafeLoader), option=orjson.OPT_NON_STR_KEYS))
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as e:
         raise errors.bad_request(f"cannot read the body: {str(e)[:200]}") from e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, cast
 
 import orjson
@@ -101,9 +102,10 @@ class Routes:
         response = web.StreamResponse(headers={"Content-Type": JSON, "Cache-Control": "no-cache, private"})
         response.enable_chunked_encoding()
         await response.prepare(request)
-        async for lines in stream(self.core, self.hub, target.rtype, options, self.settings, cut):
-            if lines:
-                await response.write(lines)
+        async with aclosing(stream(self.core, self.hub, target.rtype, options, self.settings, cut)) as chunks:
+            async for lines in chunks:
+                if lines:
+                    await response.write(lines)
         await response.write_eof()
         return response
 

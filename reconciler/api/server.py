@@ -93,7 +93,7 @@ class ApiServer:
         for route in routes:
             if not route.path.startswith("/anneal/v1/"):
                 raise ValueError(f"cannot mount {route.path}: extra routes live under /anneal/v1/")
-            self._mounted.add_route(route.method, route.path, route.handler, **route.kwargs)
+            route.register(self._mounted)
 
     async def start(self) -> None:
         """Check the files, open the database, listen, write the kubeconfig.
@@ -212,8 +212,9 @@ class ApiServer:
         if match.http_exception is not None:
             raise match.http_exception
         match.add_app(request.app)
-        request._match_info = match  # what the router itself does for the routes of the application
-        return await match.handler(request)
+        inner = request.clone()  # the outer one has its match cached
+        inner._match_info = match
+        return await match.handler(inner)
 
 
 def _failure(error: ApiError) -> web.Response:

@@ -199,6 +199,11 @@ class Hub:
             self._watchers[rtype.qualified].discard(watcher)
             METRICS.api_watchers.dec()
 
+    @property
+    def watching(self) -> int:
+        """How many watches there are."""
+        return sum(map(len, self._watchers.values()))
+
     def close(self) -> None:
         """End all watches."""
         self.closing = True

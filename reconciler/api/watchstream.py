@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -39,7 +39,7 @@ class WatchOptions:
 
 async def stream(
     core: Core, hub: Hub, rtype: ResourceType, options: WatchOptions, settings: ApiSettings, cut: Callable[[], None]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the lines, as many at once as there are. `cut` is called when the watcher is too slow to go on.
 
     ApiError if the options make no sense; what goes wrong later is a line of type ERROR, after which the watch ends.
@@ -90,7 +90,7 @@ def _page(core: Core, rtype: ResourceType, at: int) -> list[Change]:
 
 async def _live(
     hub: Hub, rtype: ResourceType, options: WatchOptions, watcher: Watcher, bookmark_seconds: float, deadline: float
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     clock = asyncio.get_running_loop().time
     said = clock()
     while not (hub.closing or watcher.overrun or (left := deadline - clock()) <= 0):

@@ -39,7 +39,7 @@ async def test_what_is_not_there_reads_as_none(client: Client) -> None:
 async def test_a_taken_name_is_refused(client: Client) -> None:
     """The second create of a name is 409 AlreadyExists."""
     await client.create(MACHINES, "default", machine("a"))
-    with pytest.raises(ApiError, match='machines.anneal.dev "a" already exists') as caught:
+    with pytest.raises(ApiError, match=r'machines\.anneal\.dev "a" already exists') as caught:
         await client.create(MACHINES, "default", machine("a"))
     assert (caught.value.code, caught.value.reason) == (409, "AlreadyExists")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,10 @@ async def session(server: ApiServer, *, token: str | None = None, **options: Any
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(server.url, headers=headers, connector=connector, **options) as http:
         yield http
+
+
+async def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return once `holds()`; TimeoutError if it does not become so in time. For what has no event to wait for."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
