@@ -175,6 +175,26 @@ def test_a_json_patch_that_does_not_fit_is_told_from_a_malformed_one(ops, code):
     assert target == {"a": 1, "l": []}
 
 
+@pytest.mark.parametrize(
+    "op",
+    [
+        {"op": "test", "path": "/data/key", "value": "hunter2!"},
+        {"op": "remove", "path": "/data/nope"},
+        {"op": "replace", "path": "/data/key/deeper", "value": "hunter2!"},
+        {"op": "add", "path": "/list/x", "value": "hunter2!"},
+        {"op": "move", "from": "/data/nope", "path": "/data/x"},
+        {"op": "hunter2!", "path": "/data"},
+    ],
+    ids=repr,
+)
+def test_a_refusal_does_not_quote_the_object(op):
+    """The object, or the patch, may hold a secret: an error names the operation and its path, never a value."""
+    with pytest.raises(PatchError) as caught:
+        json_patch({"data": {"key": "swordfish"}, "list": ["swordfish"]}, [op])
+    assert "swordfish" not in caught.value.message
+    assert "hunter2!" not in caught.value.message
+
+
 @given(OBJECTS, OBJECTS)
 def test_the_json_patch_between_two_objects_leads_from_one_to_the_other(old, new):
     """Patches made by the reference library do here what they do there, and change neither argument."""
