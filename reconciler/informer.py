@@ -9,8 +9,10 @@ kopf's stateful handlers are not used: they lose updates.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,7 @@ import structlog
 from reconciler.client import ApiError, Client, Object, ResourceId
 from reconciler.engine.clock import Clock
 from reconciler.metrics import METRICS
+from reconciler.ownloop import in_own_loop
 from specs.meta import PAUSED_ANNOTATION
 
 log = structlog.get_logger()
@@ -69,21 +72,18 @@ class Informer:
     _heard: dict[ResourceId, dict[Name, Heard]] = field(default_factory=dict)
     _suspects: dict[tuple[ResourceId, Name], str] = field(default_factory=dict)
     _listed: asyncio.Event = field(default_factory=asyncio.Event)
-    _restart: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Watch until cancelled. kopf may exit for any reason; it is started again, and everything is listed again."""
         pause = 0.05
         while True:
-            self._restart.clear()
-            ready, stop = asyncio.Event(), asyncio.Event()
-            watching = asyncio.create_task(self._kopf(ready, stop), name="kopf")
+            ready: Future[None] = Future()
+            watching = asyncio.create_task(self._kopf(ready), name="kopf")
             minding = asyncio.create_task(self._mind(ready), name="informer")
             started = self.clock.monotonic()
             try:
                 await asyncio.wait({watching, minding}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                stop.set()
                 for task in (watching, minding):
                     task.cancel()
                 results = await asyncio.gather(watching, minding, return_exceptions=True)
@@ -105,8 +105,9 @@ class Informer:
         for resource in self.resources:
             await self._list(resource)
 
-    async def _mind(self, ready: asyncio.Event) -> None:
-        await asyncio.wait({asyncio.create_task(ready.wait())}, timeout=30)
+    async def _mind(self, ready: Future[None]) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(ready)), 30)
         while True:
             try:
                 await self.resync()
@@ -132,14 +133,18 @@ class Informer:
                 return
 
     async def _list(self, resource: ResourceId) -> None:
-        items, _ = await self.client.list(resource)
+        """Take a list in. What was heard of while it was under way is newer than the list, and stays."""
         known = self._heard.setdefault(resource, {})
+        before = dict(known)
+        items, _ = await self.client.list(resource)
         present = set()
         for item in items:
-            present.add(_name(item))
-            self._hear(resource, item, deleted=False)
-        for name in known.keys() - present:
-            self._gone(resource, name)
+            present.add(name := _name(item))
+            if known.get(name) is before.get(name):
+                self._hear(resource, item, deleted=False)
+        for name in before.keys() - present:
+            if known.get(name) is before[name]:
+                self._gone(resource, name)
 
     async def _audit(self) -> int:
         """Compare versions; a difference that is still the same one audit later is a change that was never heard."""
@@ -155,27 +160,30 @@ class Informer:
         self._suspects = suspects
         return lost
 
-    async def _kopf(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
+    async def _kopf(self, ready: Future[None]) -> None:
+        """Run kopf until it exits, or until cancelled.
+
+        It gets a thread and a loop of its own: where it runs it takes over the signals of the main thread, and when it exits it
+        cancels every task of its loop that it did not find there.
+        """
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry, id="anneal")(self._login)
+        home = asyncio.get_running_loop()
         for resource in self.resources:
-            self._register(registry, resource)
-        await kopf.operator(
-            registry=registry,
-            settings=_settings(),
-            standalone=True,
-            clusterwide=True,
-            ready_flag=ready,
-            stop_flag=stop,
-            identity=kopf.Identity("anneal"),  # type: ignore[attr-defined]
-        )
+            self._register(registry, resource, home)
+        work = kopf.operator(registry=registry, settings=_settings(), standalone=True, clusterwide=True, ready_flag=ready)
+        await in_own_loop(work, name="kopf")
 
-    def _register(self, registry: Any, resource: ResourceId) -> None:
+    def _register(self, registry: Any, resource: ResourceId, home: asyncio.AbstractEventLoop) -> None:
         async def on_event(event: Mapping[str, Any], **_: Any) -> None:
-            self.last_event = self.clock.monotonic()
-            self._hear(resource, dict(event["object"]), deleted=event["type"] == "DELETED")
+            with contextlib.suppress(RuntimeError):  # the daemon's loop was closed meanwhile
+                home.call_soon_threadsafe(self._heard_of, resource, dict(event["object"]), event["type"] == "DELETED")
 
         kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id="heard")(on_event)
+
+    def _heard_of(self, resource: ResourceId, obj: Object, deleted: bool) -> None:
+        self.last_event = self.clock.monotonic()
+        self._hear(resource, obj, deleted=deleted)
 
     def _login(self, **_: Any) -> kopf.ConnectionInfo:
         there = self.connection
@@ -194,18 +202,25 @@ class Informer:
         if deleted:
             if heard is None or heard.uid == meta["uid"]:
                 known.pop(name, None)
-                self.handler(resource, obj, True, True)
+                self._tell(resource, obj, True, True)
             return
         if heard is not None and heard.version == meta["resourceVersion"]:
             return
         digest = _digest(meta)
         known[name] = Heard(meta["uid"], meta["resourceVersion"], digest)
-        self.handler(resource, obj, False, heard is None or heard.digest != digest)
+        self._tell(resource, obj, False, heard is None or heard.digest != digest)
 
     def _gone(self, resource: ResourceId, name: Name) -> None:
         heard = self._heard[resource].pop(name)
         obj = {"metadata": {"namespace": name[0], "name": name[1], "uid": heard.uid}}
-        self.handler(resource, obj, True, True)
+        self._tell(resource, obj, True, True)
+
+    def _tell(self, resource: ResourceId, obj: Object, deleted: bool, spec_like: bool) -> None:
+        """One object that nobody can make sense of must not deafen us to all others."""
+        try:
+            self.handler(resource, obj, deleted, spec_like)
+        except Exception:
+            log.exception("informer.handler_failed", resource=resource.plural, name=obj["metadata"].get("name"))
 
 
 def _name(obj: Object) -> Name:
@@ -242,4 +257,5 @@ def _settings() -> kopf.OperatorSettings:
     settings.queueing.exit_timeout = 0.5
     settings.background.cancellation_polling = 1
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it warns that signals are left to us
     return settings
