@@ -106,7 +106,7 @@ class FolderSource:
                 self._wake.clear()
                 async for attempt in AsyncRetrying(
                     retry=retry_if_exception_type(ApiError),
-                    wait=wait_exponential_jitter(initial=0.2, max=15.0, jitter=0.2),
+                    wait=wait_exponential_jitter(multiplier=0.2, max=15.0, jitter=0.2),
                     before_sleep=self._unavailable,
                     reraise=True,
                 ):

@@ -41,7 +41,7 @@ class SourceManager:
         """Follow all recorded folders, and those that are added, until cancelled. May be run again afterwards."""
         try:
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(ApiError), wait=wait_exponential_jitter(initial=0.2, max=10.0)
+                retry=retry_if_exception_type(ApiError), wait=wait_exponential_jitter(multiplier=0.2, max=10.0)
             ):
                 with attempt:
                     found = await records(self._client)
