@@ -154,7 +154,12 @@ def check_identity(rtype: ResourceType, before: Object, meta: Object) -> None:
 
 
 def _shape(rtype: ResourceType, obj: Object, options: Options) -> None:
-    """Unknown fields are refused, warned of or dropped; missing ones get their defaults."""
+    drop_unknown(rtype, obj, options)
+    validation.default(obj, rtype.schema)
+
+
+def drop_unknown(rtype: ResourceType, obj: Object, options: Options) -> None:
+    """Refuse unknown fields, or drop them, with a warning or without, as the options say."""
     if unknown := validation.decode_strict(obj, rtype.schema):
         mode = options.field_validation or ("Strict" if rtype.counts_generations else "Warn")
         hints = [_unknown(path, rtype) for path in unknown[:20]]
@@ -164,7 +169,6 @@ def _shape(rtype: ResourceType, obj: Object, options: Options) -> None:
         if mode == "Warn":
             options.warnings += hints
         validation.prune(obj, rtype.schema)
-    validation.default(obj, rtype.schema)
 
 
 def _unknown(path: str, rtype: ResourceType) -> str:

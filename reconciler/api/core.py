@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from reconciler.api import deletion, errors, listing
-from reconciler.api.admission import FieldValidation, Options, check_identity, for_create, for_update
+from reconciler.api.admission import FieldValidation, Options, check_identity, drop_unknown, for_create, for_update
 from reconciler.api.codec import Codec, dump
 from reconciler.api.deletion import DeleteOptions
 from reconciler.api.jsonvalue import clone_object
@@ -196,6 +196,7 @@ class Core:
         self, rtype: ResourceType, namespace: str, name: str, applied: Any, options: Options, *, force: bool
     ) -> Written:
         _check_applied(rtype, name, applied)
+        drop_unknown(rtype, applied, options)
         options.applied = True
 
         def merged(live: Object | None) -> Object:

@@ -12,21 +12,17 @@ import orjson
 
 from reconciler.api.fieldset import (
     EMPTY,
-    FieldSet,
     Maybe,
-    atomic,
-    child_schema,
     compare,
     difference,
     fields_of,
     intersection,
     is_valid,
-    item_key,
-    keyed,
     paths,
     union,
 )
 from reconciler.api.jsonvalue import Object, clone, clone_object
+from reconciler.api.merging import merge, remove
 from reconciler.api.objectmeta import root_schema
 
 SYSTEM_METADATA = frozenset({
@@ -36,6 +32,8 @@ SYSTEM_METADATA = frozenset({
 """Fields of metadata that nobody owns."""
 IDENTITY = frozenset({"name", "namespace", "generateName"})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+MAX_NOTE = 200_000
+"""Characters of that annotation; a longer one would break the limit of annotations."""
 MAX_UPDATERS = 10
 """Entries of Update writes; beyond them the oldest are joined into one of the manager "ancient-changes"."""
 
@@ -96,15 +94,15 @@ def apply(
     entries = _entries(base)
     own = next((e for e in entries if _is_applier(e, manager, subresource)), None)
     others = [e for e in entries if e is not own]
-    merged: Object = _merge(base, wanted, root)
+    merged: Object = merge(base, wanted, root)
     if own is not None and own["fieldsV1"] != mine:
         keep = mine
         for entry in others:
             keep = union(keep, entry["fieldsV1"])
-        _remove(merged, own["fieldsV1"], keep or {}, root, top=True)
+        remove(merged, own["fieldsV1"], keep or {}, root, top=True)
     changed, removed = compare(_ownable(base), _ownable(merged), root)
     if changed is None and removed is None and own is not None and own["fieldsV1"] == mine:
-        return clone_object(live or {})
+        return _noted(clone_object(base), applied, manager)
     if not force and (conflicts := _conflicts(others, changed)):
         conflicts = _not_migrating(conflicts, manager, live, root)
         if conflicts:
@@ -112,7 +110,7 @@ def apply(
     entry = _entry(manager, "Apply", api_version, now, mine, subresource)
     kept = _give_up(others, changed, removed)
     _store(merged, [*kept, entry] if mine is not None else kept)
-    return merged
+    return _noted(merged, applied, manager)
 
 
 def track(
@@ -249,6 +247,22 @@ def _not_migrating(conflicts: list[Conflict], manager: str, live: Object | None,
     return [conflict for conflict in conflicts if conflict.path not in allowed]
 
 
+def _noted(merged: Object, applied: Object, manager: str) -> Object:
+    """Where kubectl once applied client-side, its annotation keeps up: or going back would undo what was applied since."""
+    annotations = (merged.get("metadata") or EMPTY).get("annotations") or EMPTY
+    if manager != "kubectl" or LAST_APPLIED not in annotations:
+        return merged
+    metadata = {name: value for name, value in (applied.get("metadata") or EMPTY).items() if name != "managedFields"}
+    if own := metadata.get("annotations"):
+        metadata["annotations"] = {name: value for name, value in own.items() if name != LAST_APPLIED}
+    note = orjson.dumps({**applied, "metadata": metadata}, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+    if len(note) <= MAX_NOTE:
+        annotations[LAST_APPLIED] = note
+    else:
+        del annotations[LAST_APPLIED]
+    return merged
+
+
 # --- values ----------------------------------------------------------------------------------------------------------
 
 
@@ -284,61 +298,3 @@ def _claims(wanted: Object, root: Object) -> Maybe:
     if not fields.get("f:metadata"):
         fields.pop("f:metadata", None)
     return fields or None
-
-
-def _merge(live: Any, wanted: Any, schema: Object) -> Any:
-    """`wanted` laid over `live`: maps join, list maps and sets join item by item, everything else is replaced."""
-    if type(live) is not type(wanted) or atomic(wanted, schema):
-        return clone(wanted)
-    if type(wanted) is dict:
-        merged = {key: value if key in wanted else clone(value) for key, value in live.items()}
-        for key, value in wanted.items():
-            merged[key] = _merge(live[key], value, child_schema(schema, key)) if key in live else clone(value)
-        return merged
-    return _merge_items(live, wanted, schema)
-
-
-def _merge_items(live: list[Any], wanted: list[Any], schema: Object) -> list[Any]:
-    """Items stand in the order of `wanted`; those that only `live` has keep their place between them."""
-    before, after = keyed(live, schema), keyed(wanted, schema)
-    if before is None or after is None:
-        return clone(wanted)  # type: ignore[no-any-return]
-    merged: list[Any] = []
-    done: set[str] = set()
-    rest = iter([*before.items(), ("", None)])
-    name, item = next(rest)
-
-    def take_over() -> None:
-        """Pass on what only `live` has, up to the next item that both have and that is yet to come."""
-        nonlocal name, item
-        while name and (name in done or name not in after):
-            if name not in after:
-                merged.append(clone(item))
-            name, item = next(rest)
-
-    for key, value in after.items():
-        take_over()
-        merged.append(_merge(before[key], value, schema.get("items") or EMPTY) if key in before else clone(value))
-        done.add(key)
-    take_over()
-    return merged
-
-
-def _remove(value: Any, last: FieldSet, keep: FieldSet, schema: Object, *, top: bool = False) -> None:
-    """Take out, in place, what was applied before (`last`) and nobody owns now (`keep`)."""
-    if type(value) is dict:
-        for name, before in last.items():
-            key = name[2:]
-            if not name.startswith("f:") or key not in value:
-                continue
-            kept = keep.get(name)
-            if kept is None and not (top and key == "metadata"):
-                del value[key]
-            elif before:
-                _remove(value[key], before, kept or {}, child_schema(schema, key))
-    elif type(value) is list and not atomic(value, schema) and keyed(value, schema) is not None:
-        gone = {name for name in last if name != "." and name not in keep}
-        value[:] = [item for item in value if item_key(item, schema) not in gone]
-        for item in value:
-            if deeper := last.get(name := item_key(item, schema) or ""):
-                _remove(item, deeper, keep.get(name) or {}, schema.get("items") or EMPTY)

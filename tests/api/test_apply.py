@@ -78,6 +78,15 @@ async def test_what_cannot_be_applied_is_refused(http: aiohttp.ClientSession, na
         assert answer.status == 404
 
 
+async def test_an_unknown_field_that_is_let_pass_is_nobodys(http: aiohttp.ClientSession):
+    """With fieldValidation=Ignore an unknown field is dropped: it is not stored, not owned, and the next apply is no change."""
+    odd = {**machine(), "spec": {"local": {}, "lokal": {}}}
+    code, made = await apply(http, odd, fieldValidation="Ignore")
+    assert code == 201
+    assert "lokal" not in str(made)
+    assert (await apply(http, odd, fieldValidation="Ignore"))[1] == made
+
+
 async def test_the_body_may_be_yaml(http: aiohttp.ClientSession):
     """apply-patch+yaml is YAML."""
     text = "apiVersion: anneal.dev/v1alpha1\nkind: Machine\nmetadata: {name: m}\nspec: {local: {}}\n"

@@ -159,6 +159,14 @@ def test_from_client_side_to_server_side(kubectl: Kubectl):
     assert ("kubectl-client-side-apply", "Update") not in managers
 
 
+def test_there_and_back_again(kubectl: Kubectl):
+    """An object may go from client-side to server-side apply and back: each time the file is what counts."""
+    kubectl("apply", "-f", "-", stdin=machine("m", {"a": "1"}))
+    kubectl("apply", "--server-side", "-f", "-", stdin=machine("m", {"a": "1", "b": "2"}))
+    kubectl("apply", "-f", "-", stdin=machine("m", {"b": "2", "c": "3"}))
+    assert kubectl.read("machines", "m")["metadata"]["labels"] == {"b": "2", "c": "3"}
+
+
 def test_a_plain_write_takes_the_field(kubectl: Kubectl):
     """What another client changes by a patch is its own then: the next apply is in conflict with it."""
     kubectl("apply", "--server-side", "-f", "-", stdin=simulated("m", flavor="big"))

@@ -162,3 +162,10 @@ def test_wait_for_all_to_go(kubectl: Kubectl):
     with kubectl.start("wait", "--for=delete", "machines", "--all", "--timeout=30s") as waiting:
         kubectl("delete", "machines", "--all")
         assert waiting.wait(20) == 0
+
+
+def test_wait_for_one_to_come(kubectl: Kubectl):
+    """wait --for=create ends when the object is there."""
+    with kubectl.start("wait", "--for=create", "machine/m", "--timeout=30s") as waiting:
+        kubectl.create(machine("m"))
+        assert waiting.wait(20) == 0

@@ -294,6 +294,29 @@ def test_items_stand_in_the_order_applied():
     assert [item["name"] for item in live["spec"]["items"]] == ["c", "d", "a", "b"]
 
 
+def test_defaults_go_with_the_map_they_were_set_in():
+    """What the server filled in under an applied map belongs to nobody, and goes when the map is no longer applied."""
+    live = do_apply(None, thing({"a": "p", "b": {"x": 1}}))
+    live["spec"]["b"]["y"] = 5
+    assert do_apply(live, thing({"a": "p"}))["spec"] == {"a": "p"}
+
+
+def test_a_map_stays_for_what_others_set_in_it():
+    """What another manager set under an applied map stays, and the map with it."""
+    live = do_apply(None, thing({"a": "p", "b": {"x": 1}}))
+    new = deepcopy(live)
+    new["spec"]["b"]["y"] = 5
+    live = do_update(live, new)
+    assert do_apply(live, thing({"a": "p"}))["spec"] == {"a": "p", "b": {"y": 5}}
+
+
+def test_an_item_stays_for_what_others_set_in_it():
+    """So with an item of a list: it stays, with its key, as long as somebody owns a field of it."""
+    live = do_apply(None, thing({"items": [{"name": "p", "v": "1"}, {"name": "q"}]}), "alice")
+    live = do_apply(live, thing({"items": [{"name": "p", "w": "2"}]}), "bob")
+    assert do_apply(live, thing(), "alice")["spec"] == {"items": [{"name": "p", "w": "2"}]}
+
+
 # --- metadata --------------------------------------------------------------------------------------------------------
 
 
@@ -450,6 +473,19 @@ def test_kubectl_may_move_from_client_side_to_server_side():
     after = do_apply(live, thing({"a": "q", "b": {"x": 1}}), "kubectl")
     assert after["spec"]["a"] == "q"
     assert ".spec.a" in owned(after, "kubectl")
+
+
+def test_the_annotation_keeps_up():
+    """Server-side applies by kubectl are noted where client-side ones were, so that one can go back; by others they are not."""
+    live = client_side({"a": "p"})
+    after = do_apply(live, thing({"a": "q"}), "kubectl")
+    assert orjson.loads(after["metadata"]["annotations"][LAST_APPLIED])["spec"] == {"a": "q"}
+    assert do_apply(after, thing({"a": "q"}), "kubectl", now="t9") == after
+    other = do_apply(live, thing({"b": {"x": 1}}), "terraform")
+    assert other["metadata"]["annotations"] == live["metadata"]["annotations"]
+    assert LAST_APPLIED not in do_apply(do_apply(None, thing({"a": "p"}), "kubectl"), thing(), "kubectl")["metadata"].get(
+        "annotations", {}
+    )
 
 
 def test_others_may_not_move_in():
