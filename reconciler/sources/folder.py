@@ -17,9 +17,10 @@ import orjson
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from reconciler.client import ApiError, ApiUnavailable, Client, Object, ResourceId
+from reconciler.client import ApiError, Client, Object, ResourceId
 from reconciler.engine.clock import Clock, to_text
 from reconciler.metrics import METRICS
+from reconciler.sources.claims import Claims
 from reconciler.sources.objects import KIND_OF, RESOURCES, Key, Live, Wanted, covers, live
 from reconciler.sources.pauses import Pauses
 from reconciler.sources.plan import Index, SyncPlan, Words, fingerprint, index, plan_sync
@@ -28,7 +29,7 @@ from reconciler.sources.scan import File, Scan, Unreadable, scan
 from reconciler.sources.status import Problem, SourceStatus, State
 from reconciler.sources.watch import watch
 from reconciler.sources.writer import Writer, each
-from specs.meta import SOURCE_FILE_ANNOTATION, SOURCE_LABEL, Reason
+from specs.meta import SOURCE_LABEL, Reason
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ class FolderSource:
         id: str,
         clock: Clock,
         recorder: Recorder,
-        claims: dict[Key, str] | None = None,
+        claims: Claims | None = None,
         pace: Pace | None = None,
     ) -> None:
         self.id, self.path = id, path
@@ -78,7 +79,7 @@ class FolderSource:
         self.first = asyncio.Event()
         """Set once every file was applied or reported."""
         self._client, self._clock, self._recorder, self._pace = client, clock, recorder, pace or Pace()
-        self._claims = {} if claims is None else claims
+        self._claims = Claims() if claims is None else claims
         self._writer = Writer(client, id, self._claims)
         self._lock, self._wake = asyncio.Lock(), asyncio.Event()
         self._files: Mapping[str, File] = {}
@@ -140,13 +141,15 @@ class FolderSource:
         if deleted:
             if known is not None and known.uid == meta.get("uid", known.uid):
                 del self._live[key]
-                if want is not None:
-                    self._wake.set()
+                self._vacant(key)
+            elif key in self._refused:
+                self._vacant(key)
             return
         found = live(kind, obj, self.id)
         if found is None:
-            if self._live.pop(key, None) and want is not None:
-                self._wake.set()
+            labelled = SOURCE_LABEL in (meta.get("labels") or {})
+            if self._live.pop(key, None) or (key in self._refused and not labelled):
+                self._vacant(key)
         elif known is None or known.version != found.version:
             self._live[key] = found = self._compared(obj, found, known, want)
             if (want is not None and found.digest is None) or (want is None and not found.deleting):
@@ -175,10 +178,15 @@ class FolderSource:
             await self.record.ensure()
             await self.record.save_leaving()
             found = [obj async for _, obj in self._writer.list_all()]
-            await each(found, self._let_go)
+            await each(found, self._writer.let_go)
             await self.record.remove()
-            for key in [key for key, owner in self._claims.items() if owner == self.id]:
-                del self._claims[key]
+            self._claims.keep(self.id, ())
+
+    def _vacant(self, key: Key) -> None:
+        """An object is gone, or nobody's: if a file holds it, have another go at once."""
+        if key in self._desired.wanted:
+            self._refusals.forget(key)
+            self._wake.set()
 
     # --- one pass -----------------------------------------------------------------------------------------------------
 
@@ -310,20 +318,7 @@ class FolderSource:
         for key in self._applied.keys() - wanted.keys():
             del self._applied[key]
             self._restores.forget(key)
-        for key in [key for key, owner in self._claims.items() if owner == self.id and key not in wanted]:
-            del self._claims[key]
-
-    async def _let_go(self, obj: Live) -> None:
-        meta = {"labels": {SOURCE_LABEL: None}, "annotations": {SOURCE_FILE_ANNOTATION: None}}
-        try:
-            await self._client.patch(
-                RESOURCES[obj.key.kind], obj.key.namespace or None, obj.key.name, {"metadata": {"uid": obj.uid, **meta}}
-            )
-        except ApiUnavailable:
-            raise
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
+        self._claims.keep(self.id, wanted)
 
     # --- what to say, and when to look again --------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_ji
 
 from reconciler.client import CONFIGMAPS, ApiError, Client, Object, ResourceId
 from reconciler.engine.clock import Clock
+from reconciler.sources.claims import Claims
 from reconciler.sources.folder import FolderSource, Pace, Recorder
 from reconciler.sources.identity import settled_path, source_id
-from reconciler.sources.objects import Key
 from reconciler.sources.record import Record, records
 from specs.meta import INSTALLATION
 
@@ -29,11 +29,14 @@ class SourceError(Exception):
 class SourceManager:
     """Runs one FolderSource per folder. All methods are for the event loop's own thread."""
 
-    def __init__(self, client: Client, *, recorder: Recorder, clock: Clock, pace: Pace | None = None) -> None:
+    def __init__(
+        self, client: Client, *, recorder: Recorder, clock: Clock, pace: Pace | None = None, lead_seconds: float = 10.0
+    ) -> None:
         self._client, self._recorder, self._clock, self._pace = client, recorder, clock, pace
+        self._lead_seconds = lead_seconds
         self._sources: dict[str, FolderSource] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._claims: dict[Key, str] = {}
+        self._claims = Claims()
         self._started = asyncio.Event()
         self._lock = asyncio.Lock()
 
@@ -128,7 +131,7 @@ class SourceManager:
 
     async def _running(self) -> None:
         try:
-            await asyncio.wait_for(self._started.wait(), 10.0)
+            await asyncio.wait_for(self._started.wait(), self._lead_seconds)
         except TimeoutError:
             raise SourceError("cannot add the folder: this daemon is not the leader yet; try again, or ask the leader") from None
 

@@ -71,12 +71,12 @@ def plan_sync(
     mine = [obj for obj in live.values() if obj.source == source and not obj.deleting]
     gone = [obj for obj in mine if not _held(obj, desired, broken)]
     agreed = {fingerprint(obj) for obj in gone} <= set(confirmed)
-    hold = not agreed and _too_many(len(gone), len(mine), recent)
-    waiting = tuple(sorted((obj for obj in gone if obj.key in young), key=lambda obj: obj.key))
-    ripe = sorted((obj for obj in gone if obj.key not in young), key=lambda obj: (-_STAGE[obj.key.kind], obj.key))
-    if hold:
-        return SyncPlan(_ordered(applies), waiting=waiting, pending=tuple(ripe))
-    return SyncPlan(_ordered(applies), tuple(ripe), waiting)
+    by_key = sorted(gone, key=lambda obj: obj.key)
+    waiting = tuple(obj for obj in by_key if obj.key in young)
+    ripe = [obj for obj in by_key if obj.key not in young]
+    if not agreed and _too_many(len(gone), len(mine), recent):
+        return SyncPlan(_ordered(applies), pending=tuple(by_key)) if ripe else SyncPlan(_ordered(applies), waiting=waiting)
+    return SyncPlan(_ordered(applies), tuple(sorted(ripe, key=lambda obj: -_STAGE[obj.key.kind])), waiting)
 
 
 def fingerprint(obj: Live) -> str:

@@ -14,10 +14,11 @@ import structlog
 from reconciler import crash
 from reconciler.client import CONFIGMAPS, ApiError, ApiUnavailable, Client, Object
 from reconciler.metrics import METRICS
+from reconciler.sources.claims import Claims
 from reconciler.sources.objects import RECORD_PREFIX, RESOURCES, STAGES, Key, Live, Wanted, live, manager
 from reconciler.sources.status import Problem
 from specs.kinds import BY_KIND
-from specs.meta import SOURCE_LABEL
+from specs.meta import SOURCE_FILE_ANNOTATION, SOURCE_LABEL
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -34,8 +35,7 @@ class Writer:
 
     client: Client
     source: str
-    claims: dict[Key, str] = field(default_factory=dict)
-    """Key → source, shared by all sources of this daemon: who came first."""
+    claims: Claims = field(default_factory=Claims)
 
     async def apply_all(
         self,
@@ -81,11 +81,11 @@ class Writer:
         key = want.key
         if key.reserved:
             return None, (_problem(want, "anneal keeps its own records under this name; choose another"),)
-        if self.claims.setdefault(key, self.source) != self.source:
-            return None, (self._claimed(want, self.claims[key]),)
+        if (holder := self.claims.take(key, self.source)) != self.source:
+            return None, (self._claimed(want, holder),)
         resource, namespace = RESOURCES[key.kind], key.namespace or None
         if known is None and (owner := await self._owner(want)):
-            del self.claims[key]
+            self.claims.refuse(key, self.source)
             return None, (self._claimed(want, owner),)
         body: Any = orjson.loads(want.body)
         try:
@@ -122,6 +122,10 @@ class Writer:
             there = await self.client.get(resource, namespace, key.name)
             if there is None or there["metadata"]["uid"] != obj.uid or live(key.kind, there, self.source) is None:
                 return None
+            if self.claims.sought(key, self.source):
+                await self.let_go(obj)
+                log.info("source.handed_over", **_who(key), source=self.source, file=obj.file, uid=obj.uid)
+                return None
             if key.kind == "Namespace" and (inside := await self._strangers(key.name)):
                 message = f"cannot delete the namespace: it still holds {inside}, which did not come from this source"
                 return Problem(obj.file, object=key.label, message=message, hint="Delete that first, or put the namespace back.")
@@ -135,6 +139,16 @@ class Writer:
             return Problem(obj.file, object=key.label, message=f"cannot delete it: {error.message}", hint=hint)
         log.info("source.deleted", **_who(key), source=self.source, file=obj.file, uid=obj.uid, why="no file holds it any more")
         return None
+
+    async def let_go(self, obj: Live) -> None:
+        """Take our label and annotation off, and nothing else; an object that is gone, or another by now, is fine."""
+        marks = {"labels": {SOURCE_LABEL: None}, "annotations": {SOURCE_FILE_ANNOTATION: None}}
+        resource, namespace = RESOURCES[obj.key.kind], obj.key.namespace or None
+        try:
+            await self.client.patch(resource, namespace, obj.key.name, {"metadata": {"uid": obj.uid, **marks}})
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
 
     async def _strangers(self, namespace: str) -> str | None:
         for kind in BY_KIND:
