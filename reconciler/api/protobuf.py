@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from reconciler.api.jsonvalue import MAX_DEPTH, Object
 
 MAGIC = b"k8s\x00"
@@ -118,7 +120,7 @@ def _read(data: bytes, message: Message, depth: int) -> Object:
             found.setdefault(name, {})[entry.get("key", "")] = entry.get("value", "")
         else:
             read = _value(value, kind, depth)
-            if read is not None and (read != "" or name == "uid"):  # Go writes empty strings for what is not set
+            if read is not None and read != "":  # Go writes empty strings for what is not set
                 found[name] = read
     return found
 
@@ -144,8 +146,6 @@ def _value(value: int | bytes, kind: Any, depth: int) -> Any:
 
 
 def _fields_v1(data: bytes) -> Any:
-    import orjson
-
     try:
         return orjson.loads(_read(data, {1: ("raw", "raw")}, 0).get("raw") or b"{}")
     except ValueError as e:

@@ -43,7 +43,7 @@ def entry(key: str, value: str | bytes) -> bytes:
 
 
 META = message((1, "n"), (2, ""), (3, "default"), (5, ""), (7, 0), (8, b""), (11, entry("a", "b")), (14, "f1"), (14, "f2"))
-META_JSON = {"name": "n", "namespace": "default", "uid": "", "generation": 0, "labels": {"a": "b"}, "finalizers": ["f1", "f2"]}
+META_JSON = {"name": "n", "namespace": "default", "generation": 0, "labels": {"a": "b"}, "finalizers": ["f1", "f2"]}
 
 BODIES = {
     "namespace": ("v1", "Namespace", message((1, META), (2, b""), (3, b"")), {"spec": {}, "status": {}}),
