@@ -17,6 +17,9 @@ from typing import Any
 import structlog
 
 from reconciler import logs
+from reconciler.api.pki import UnsafeFile
+from reconciler.api.revisions import StoreError
+from reconciler.api.secretbox import SecretBoxError
 from reconciler.client import CONFIGMAPS, SECRETS, ApiError, Client, Object, ResourceId, ours
 from reconciler.control import ControlPlane, embedded, kubernetes
 from reconciler.engine import breaker
@@ -106,7 +109,7 @@ class Daemon:
             version("anneal"),
             to_text(self.clock.now()),
         )
-        await self.plane.serve(web)
+        await self.plane.serve(web.routes(), web.not_ready)
 
     async def _lead_forever(self) -> None:
         """Lead, stand by, lead again. Only the leader listens, reconciles and applies sources."""
@@ -209,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
         lock.acquire()
         logs.setup(home)
         asyncio.run(_amain(home, args.kubeconfig, args.bind))
-    except (HomeLocked, OSError, ValueError, ApiError) as error:
+    except (HomeLocked, UnsafeFile, StoreError, SecretBoxError, OSError, ValueError, ApiError) as error:
         log.error("daemon.failed", error=str(error))
         sys.stderr.write(f"anneal: cannot run the daemon: {error}\n")
         return 1

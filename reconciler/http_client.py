@@ -29,6 +29,9 @@ _CONTENT = {
 }
 
 
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+
 class HttpClient:
     """One connection pool to one API server. Nothing is tried again here: the caller knows whether that is safe."""
 
@@ -62,6 +65,12 @@ class HttpClient:
                 if e.code != 410:
                     raise
         return await self._chunks(resource.path(namespace), query)
+
+    async def versions(self, resource: ResourceId) -> dict[tuple[str, str], str]:
+        """The resourceVersion of every object, by namespace and name; only metadata travels."""
+        page = await self._call("GET", resource.path(None), accept=METADATA_ONLY)
+        metas = [item["metadata"] for item in page.get("items") or ()]
+        return {(meta.get("namespace") or "", meta["name"]): meta["resourceVersion"] for meta in metas}
 
     async def _chunks(self, path: str, query: Mapping[str, str]) -> tuple[Objects, str]:
         items: Objects = []
@@ -119,9 +128,10 @@ class HttpClient:
             self._http = None
 
     async def _call(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, content: str = "application/json"
-    ) -> Object:
-        headers = {"Accept": "application/json"}
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, content: str = "application/json",
+        accept: str = "application/json",
+    ) -> Object:  # fmt: skip
+        headers = {"Accept": accept}
         data = None
         if body is not None:
             data, headers["Content-Type"] = orjson.dumps(body), content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from reconciler import logtail
-from reconciler.client import ApiError, Client, ours
+from reconciler.client import Client, ours
 from reconciler.engine.engine import Engine
 from reconciler.engine.kind import Key
 from reconciler.engine.lease import Lease
@@ -51,13 +50,13 @@ class Web:
     def routes(self) -> list[web.RouteDef]:
         """The route table."""
         return [
-            web.get("/anneal/v1/status", self.status),
-            web.post("/anneal/v1/sources", self.add_source),
-            web.delete("/anneal/v1/sources/{id}", self.remove_source),
-            web.post("/anneal/v1/confirm", self.confirm),
-            web.post("/anneal/v1/plan", self.plan),
-            web.get("/anneal/v1/why/{plural}/{namespace}/{name}", self.why),
-            web.get("/anneal/v1/logs", self.logs),
+            web.get("/anneal/v1/status", _answering(self.status)),
+            web.post("/anneal/v1/sources", _answering(self.add_source)),
+            web.delete("/anneal/v1/sources/{id}", _answering(self.remove_source)),
+            web.post("/anneal/v1/confirm", _answering(self.confirm)),
+            web.post("/anneal/v1/plan", _answering(self.plan)),
+            web.get("/anneal/v1/why/{plural}/{namespace}/{name}", _answering(self.why)),
+            web.get("/anneal/v1/logs", _answering(self.logs)),
         ]
 
     def not_ready(self) -> list[str]:
@@ -153,22 +152,23 @@ class Web:
         response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
         await response.prepare(request)
         count = int(query["tail"]) if query.get("tail", "").isdecimal() else 100
-        async for line in logtail.tail(log_file(self.home), match=match, n=min(count, 100_000), follow=query.get("follow") == "1"):
+        async for line in logtail.tail(
+            log_file(self.home), match=match, n=min(count, 100_000), follow=query.get("follow") == "1"
+        ):
             await response.write(line.encode() + b"\n")
         return response
 
 
-@web.middleware
-async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what the API refused into an answer instead of a trace."""
-    try:
-        return await handler(request)
-    except ApiError as error:
-        return _refuse(error.code, error.message)
-    except (KeyError, TypeError, ValueError) as error:
-        return _refuse(400, f"the request makes no sense: {type(error).__name__}")
-    except asyncio.CancelledError:
-        raise
+def _answering(handler: Handler) -> Handler:
+    """Turn a request that makes no sense into an answer instead of a trace."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (KeyError, TypeError, ValueError) as error:
+            return _refuse(400, f"the request makes no sense: {type(error).__name__}")
+
+    return answer
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

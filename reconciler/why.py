@@ -128,4 +128,6 @@ def _missing(name: str) -> dict[str, str]:
 
 
 def _title(resource: ResourceId) -> str:
-    return BY_PLURAL[resource.plural].names.kind if resource.plural in BY_PLURAL else resource.plural.removesuffix("s").capitalize()
+    return (
+        BY_PLURAL[resource.plural].names.kind if resource.plural in BY_PLURAL else resource.plural.removesuffix("s").capitalize()
+    )

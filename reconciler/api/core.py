@@ -90,6 +90,11 @@ class Core:
         with _store_errors():
             return listing.read(self.store, self.codec, rtype, options)
 
+    def versions(self, rtype: ResourceType) -> dict[tuple[str, str], str]:
+        """The resourceVersion of every object, by namespace and name."""
+        with _store_errors():
+            return {(namespace, name): str(rv) for namespace, name, rv in self.store.versions(rtype.qualified)}
+
     def _row(self, rtype: ResourceType, key: Key) -> Row:
         row = self.store.get(key)
         if row is None:

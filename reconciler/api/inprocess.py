@@ -40,6 +40,13 @@ class InProcessClient:
         except ApiError as e:
             raise _unavailable(e) from e
 
+    async def versions(self, resource: ResourceId) -> dict[tuple[str, str], str]:
+        """The resourceVersion of every object, by namespace and name."""
+        try:
+            return self._core.versions(self._type(resource))
+        except ApiError as e:
+            raise _unavailable(e) from e
+
     async def create(self, resource: ResourceId, namespace: str | None, body: Object, *, manager: str = "anneal") -> Object:
         """Create; 409 AlreadyExists if the name is taken."""
         try:

@@ -38,6 +38,7 @@ log = structlog.get_logger()
 GIT_VERSION = "v1.32.0+anneal"
 """What clients are told: the Kubernetes whose conventions this server follows."""
 STOP_SECONDS = 2.0
+RESTART_SECONDS = 1.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -119,8 +120,8 @@ class ApiServer:
             raise
         kubeconfig.write(self.home.kubeconfig, self.url, self.pki.ca.read_bytes(), self.token)
         self._tasks = [
-            asyncio.create_task(self.collector.run(), name="gc"),
-            asyncio.create_task(upkeep.forever(self.core, self.settings), name="upkeep"),
+            asyncio.create_task(_forever(self.collector.run), name="gc"),
+            asyncio.create_task(_forever(lambda: upkeep.forever(self.core, self.settings)), name="upkeep"),
         ]
 
     async def stop(self) -> None:
@@ -215,6 +216,16 @@ class ApiServer:
         inner = request.clone()  # the outer one has its match cached
         inner._match_info = match
         return await match.handler(inner)
+
+
+async def _forever(work: Callable[[], Awaitable[None]]) -> None:
+    """Do it, and again should it ever fail: it begins by looking at what is there."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("api.task_failed")
+        await asyncio.sleep(RESTART_SECONDS)
 
 
 def _failure(error: ApiError) -> web.Response:

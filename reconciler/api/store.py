@@ -12,9 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from reconciler.api.revisions import Change, Expired, Key, Row, StoreError, connect, migrate, verb
 from reconciler.api.settings import StoreSettings
 from reconciler.api.writer import Compaction, Result, Write, Writer
+
+log = structlog.get_logger()
 
 COMPACT_STEP = 1000
 
@@ -85,6 +89,12 @@ class Store:
         where, args = _range(kind, namespace, after)
         sql = f"SELECT count(*) FROM ({_STATES.format(where)}) WHERE NOT deleted"  # noqa: S608 - no user's text
         return int(self._read(sql, (*args, at))[0][0])
+
+    def versions(self, kind: str) -> list[tuple[str, str, int]]:
+        """Namespace, name and revision of every object of a kind, from the index alone."""
+        states = _STATES.format("kind = ?")
+        sql = f"SELECT namespace, name, rv FROM ({states}) WHERE NOT deleted"  # noqa: S608 - no user's text
+        return self._read(sql, (kind, self.newest()))
 
     def newest(self) -> int:
         """The newest committed revision."""
@@ -166,7 +176,10 @@ class Store:
     def _deliver(self, changes: list[Change], results: list[Result]) -> None:
         if changes:
             self.delivered = changes[-1].rv
-            self.on_commit(changes)
+            try:
+                self.on_commit(changes)
+            except Exception:  # the writes took place, whatever came of telling others
+                log.exception("store.listener_failed")
         for future, result in results:
             if future.done():
                 continue

@@ -59,6 +59,14 @@ async def test_a_list_holds_everything_however_long(client: Client) -> None:
     assert (await client.list(CONFIGMAPS, "kube-system"))[0] == []
 
 
+async def test_versions_are_those_of_the_objects(client: Client) -> None:
+    """What the informer audits itself by: the resourceVersion of each object, none of what is gone."""
+    made = [await client.create(MACHINES, "default", machine(f"v-{number}")) for number in range(3)]
+    await client.delete(MACHINES, "default", "v-1")
+    expected = {("default", obj["metadata"]["name"]): obj["metadata"]["resourceVersion"] for obj in (made[0], made[2])}
+    assert await client.versions(MACHINES) == expected
+
+
 async def test_a_patch_of_status_leaves_the_spec_alone(client: Client) -> None:
     """The status subresource writes status and nothing else; the generation stays."""
     await client.create(MACHINES, "default", machine("a"))
