@@ -18,6 +18,7 @@ from reconciler.api.deletion import FOREGROUND, ORPHAN, DeleteOptions, Propagati
 from reconciler.api.listing import ListOptions
 from reconciler.api.resources import NAMESPACE, ResourceType
 from reconciler.api.revisions import Key
+from reconciler.api.secretbox import SecretBoxError
 from reconciler.api.selection import Selection
 from reconciler.api.watch import Happening, Hub
 from reconciler.client import ApiError
@@ -82,7 +83,10 @@ class GarbageCollector:
                     token = ""  # compacted meanwhile: from the start again
                     continue
                 for row in chunk.rows:
-                    self._note(rtype, row.key, self._core.codec.load(rtype, row))
+                    try:
+                        self._note(rtype, row.key, self._core.codec.load(rtype, row))
+                    except SecretBoxError as e:
+                        log.warning("gc.unreadable", key="/".join(row.key), error=str(e))
                 token, more = chunk.token, bool(chunk.token)
                 await asyncio.sleep(0)
 

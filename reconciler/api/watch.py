@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
+import structlog
 
 from reconciler.api.codec import Codec
 from reconciler.api.resources import Registry, ResourceType
@@ -22,6 +23,8 @@ from reconciler.api.selection import Selection
 from reconciler.api.store import Store
 from reconciler.api.table import Include, columns_of, table
 from reconciler.metrics import METRICS
+
+log = structlog.get_logger()
 
 Object = dict[str, Any]
 
@@ -224,7 +227,10 @@ class Hub:
             for watcher in self._watchers[change.key.kind]:
                 watcher.offer(happening)
             for listener in self.listeners:
-                listener(happening)
+                try:
+                    listener(happening)
+                except Exception:  # one that fails must not keep the others from hearing
+                    log.exception("hub.listener_failed", key="/".join(change.key))
 
 
 def added(rtype: ResourceType, codec: Codec, row: Row, form: Form) -> bytes:
