@@ -192,8 +192,8 @@ def _write_str(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     tag = "tag:yaml.org,2002:str"
     if _is_block(text):
         return dumper.represent_scalar(tag, text, style="|")
-    # quoted wherever YAML 1.2 sees something else than text (PyYAML looks after 1.1); `<<` would merge
-    plain = isinstance(resolve(text), str) and text != "<<"
+    # quoted wherever YAML 1.2 sees something else than text; PyYAML looks after 1.1
+    plain = isinstance(resolve(text), str)
     return dumper.represent_scalar(tag, text, style=None if plain else '"')
 
 

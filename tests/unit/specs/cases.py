@@ -34,6 +34,8 @@ MACHINES = (
     Case("a provider that is null", {"local": None}, "spec"),
     Case("local cannot be unmanaged", {"local": {}, "managementPolicy": "unmanaged"}, "spec.managementPolicy",
          crd_refused="spec"),
+    Case("local cannot be imported", {"local": {}, "managementPolicy": "unmanaged", "import": {"id": "x"}},
+         "spec.managementPolicy", crd_refused="spec"),
     Case("unmanaged without import", {"simulated": SIM, "managementPolicy": "unmanaged"}, "spec.managementPolicy",
          crd_refused="spec"),
     Case("import without unmanaged", {"simulated": SIM, "import": {"id": "x"}}, "spec.managementPolicy", crd_refused="spec"),

@@ -204,6 +204,18 @@ class Outer(Model):
     """Between, without the ends."""
 
 
+class Outermost(Model):
+    """Holds what holds others."""
+
+    deep: Outer = Outer(same=Inner(level=3))
+    """Differs two levels down."""
+
+
+def test_deep_defaults_hold_only_what_differs() -> None:
+    """However deep the difference, the default is that difference and nothing else."""
+    assert crd.schema(Outermost)["properties"]["deep"]["default"] == {"same": {"level": 3}}
+
+
 def test_defaults_of_objects_are_written_level_by_level() -> None:
     """`default: {}` where the inner defaults say the same; only what differs where they do not."""
     fields = crd.schema(Outer)["properties"]

@@ -43,6 +43,7 @@ HOSTILE: dict[str, Any] = {
     "a long number": "a: " + "9" * 4_000_000,
     "a long plain text": "kind: " + "a" * 4_000_000,
     "many objects": "---\n".join(MACHINE % n for n in range(9_000)),
+    "too many objects": "---\n".join(MACHINE % n for n in range(10_001)),
     "a dense map": "{" + ",".join(f"k{n}: v" for n in range(340_000)) + "}",
     "dense config maps": "---\n".join(
         f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a{n}}}\ndata: {{" + ",".join(f"k{m}: v" for m in range(1000)) + "}\n"
@@ -63,6 +64,39 @@ def test_it_is_refused_quickly(name: str) -> None:
     assert time.process_time() - started < 4
     assert 1 <= len(loaded.errors) <= 100
     assert all(len(str(error)) < 1000 for error in loaded.errors)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a billion laughs", "aliases expanded"),
+        ("a billion laughs by merge", "aliases expanded"),
+        ("long text by alias", "expand to more than 4 MiB"),
+        ("long keys by alias", "expand to more than 4 MiB"),
+        ("50 MB", "longer than 4 MiB"),
+        ("10,000 levels, flow", "deeper than 64 levels"),
+        ("10,000 levels, block maps", "deeper than 64 levels"),
+        ("100,000 labels", "more than 100,000 values in one document"),
+        ("20,000 labels", "at most 64 entries"),
+        ("dense config maps", "more than 300,000 values in one file"),
+        ("too many objects", "more than 10,000 documents"),
+    ],
+)
+def test_the_error_says_which_limit_it_was(name: str, message: str) -> None:
+    """Whoever wrote the file by accident learns what was too much."""
+    assert message in load(HOSTILE[name], name="a.yaml").errors[-1].message
+
+
+def test_many_objects_are_read() -> None:
+    """The limits are far from what an honest file needs: thousands of objects in one file are fine."""
+    loaded = load(HOSTILE["many objects"], name="a.yaml")
+    assert not loaded.errors
+    assert len(loaded.documents) == 9_000
+
+
+def test_not_every_broken_document_is_told() -> None:
+    """After a score of syntax errors the file is broken enough."""
+    assert len(load(HOSTILE["a million broken documents"], name="a.yaml").errors) == 20
 
 
 def test_a_file_of_the_largest_size_is_read() -> None:

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specs.loading import SpecError, dump, load
+from specs.machine import Machine
+from specs.problems import problems
 from specs.scalars import Refused, resolve
 from specs.yamltext import documents
 from tests.unit.specs.strategies import config_maps, json_values, machines
@@ -223,6 +225,21 @@ def test_no_error_repeats_a_secret(text: str) -> None:
     errors = load(text, name="a.yaml").errors
     assert errors
     assert SECRET not in "\n".join(map(str, errors))
+
+
+def test_a_wrong_value_is_shown_unless_it_may_be_a_secret() -> None:
+    """A short wrong value helps to find the mistake; one of a Secret is not shown wherever it stands."""
+    obj = {"apiVersion": "anneal.dev/v1alpha1", "kind": "Machine", "metadata": {"name": "a"}}
+    obj["spec"] = {"local": {}, "managementPolicy": SECRET}
+    assert SECRET in problems(Machine, obj)[0].message
+    assert SECRET not in problems(Machine, obj, secret=True)[0].message
+
+
+def test_an_error_about_a_key_points_at_the_key() -> None:
+    """A key of a map that is wrong is named by its path, like a value."""
+    error = only_error(MACHINE.replace("{name: a}", "{name: a, labels: {a b: c}}"))
+    assert (error.path, error.column) == ("metadata.labels.a b", 30)
+    assert error.message.startswith("the key: expected")
 
 
 def test_a_long_value_is_cut() -> None:
