@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from reconciler.cli.api import Api
@@ -17,7 +16,8 @@ from reconciler.cli.connect import ask_daemon
 from reconciler.cli.errors import CliError
 from reconciler.cli.kinds import Kind, ours
 from reconciler.cli.kubeconfig import DAEMON_CONTEXT, load
-from reconciler.cli.terminal import clean, truth
+from reconciler.cli.table import render
+from reconciler.cli.terminal import clean, coloured
 from reconciler.cli.verbs.status import problem
 from reconciler.cli.watch import Follower, World
 from reconciler.home import Home
@@ -43,7 +43,7 @@ def show(home: Home, alive: Callable[[], bool]) -> None:
                 change = follower.next(0.02)
             if time.monotonic() - asked > STATUS_SECONDS:
                 status, asked = _status(daemon), time.monotonic()
-            view.update(draw(world, names, status, view.console.size.height), refresh=True)
+            view.update(draw(world, names, status, *view.console.size), refresh=True)
 
 
 def _status(daemon: Api) -> Object:
@@ -54,19 +54,16 @@ def _status(daemon: Api) -> Object:
         return {"trouble": str(error)}
 
 
-def draw(world: World, kinds: dict[str, Kind], status: Object, height: int) -> Group:
+def draw(world: World, kinds: dict[str, Kind], status: Object, width: int, height: int) -> Group:
     """The whole picture, never higher than the terminal: what is not ready stands first where there is too much."""
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold", expand=False)
-    for head in SUMMARY:
-        table.add_column(head, no_wrap=True, overflow="ellipsis", ratio=1 if head == "MESSAGE" else None)
     rows = [(obj, summary(obj, name(kinds, key))) for key, obj in sorted(world.objects.items())]
     footer = _footer(status, len(rows), sum(row[1] == "True" for _, row in rows))
     room = max(3, height - len(footer) - 3)
     if len(rows) > room:
         rows.sort(key=lambda each: each[1][1] == "True")
         footer.insert(0, Text(f"… and {len(rows) - room} more; `anneal get anneal` lists them", style="dim"))
-    for _, row in rows[:room]:
-        table.add_row(*(Text(clean(cell), style=truth(cell) if i == 1 else "") for i, cell in enumerate(row)))
+    lines = render(SUMMARY, [row for _, row in rows[:room]], width=width, colour=coloured())
+    table = Text.from_ansi("\n".join(lines), no_wrap=True)
     empty = Text("No objects yet: put YAML into the folder; `anneal explain machine` shows what it looks like.", style="dim")
     return Group(table if rows else empty, Text(""), *footer)
 

@@ -107,17 +107,7 @@ def body(obj: Object) -> list[str]:
     status = obj.get("status") or {}
     lines += _block("status", {key: value for key, value in status.items() if key not in _OWN and value not in (None, [], {})})
     if found := conditions(obj):
-        rows = [
-            [
-                each.get("type"),
-                each.get("status"),
-                each.get("reason"),
-                age(each.get("lastTransitionTime")),
-                each.get("message") or "",
-            ]
-            for each in found
-        ]
-        lines += _table("Conditions", ["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], rows)
+        lines += _table("Conditions", ["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], _condition_rows(found))
     if parts := status.get("parts"):
         lines += _table("Parts", ["NAME", "ID"], [[part.get("name"), part.get("ref")] for part in parts])
     if intents := status.get("intents"):
@@ -127,6 +117,19 @@ def body(obj: Object) -> list[str]:
         rows = [[each.get("part"), each.get("count"), age(each.get("time")), each.get("message") or ""] for each in failures]
         lines += _table("Failures", ["PART", "COUNT", "LAST", "MESSAGE"], rows)
     return lines
+
+
+def _condition_rows(found: list[Object]) -> list[list[Any]]:
+    """One row a condition; what an earlier one said in the same words is not said again."""
+    rows: list[list[Any]] = []
+    told: dict[str, Any] = {}
+    for each in found:
+        message = str(each.get("message") or "")
+        said = f"as {told[message]}" if message in told else message
+        if message:
+            told.setdefault(message, each.get("type"))
+        rows.append([each.get("type"), each.get("status"), each.get("reason"), age(each.get("lastTransitionTime")), said])
+    return rows
 
 
 def _masked(value: Any) -> Any:
@@ -169,6 +172,11 @@ def _why(args: argparse.Namespace, kind: Kind, obj: Object) -> list[str]:
     meta = obj["metadata"]
     try:
         answer = ask_daemon(open_daemon(args), "GET", f"/why/{kind.plural}/{meta['namespace']}/{meta['name']}", seconds=5)
+        if len(answer["nodes"]) == 1:  # its own conditions have said it all
+            return [
+                f"Next:         {terminal.clean(answer.get('next') or '')}",
+                f"Runbook:      {answer.get('runbook') or 'none'}",
+            ]
         return ["Why:", *(f"  {line}" for line in render_why(answer, colour=terminal.coloured()))]
     except (CliError, LookupError, TypeError):
         return [f"Why:          the daemon does not answer; `anneal why {kind.singular}/{meta['name']}` asks it again"]

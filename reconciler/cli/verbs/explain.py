@@ -31,5 +31,7 @@ def run(argv: list[str]) -> int:
     try:
         sys.stdout.write(explain(kind, path))
     except ExplainError as error:
-        raise CliError(f"{error}; `anneal explain {kind if path else 'machine'}` shows what there is") from error
+        text = str(error)
+        known = "" if "did you mean" in text or "known are" in text else f"; `anneal explain {kind}` shows what there is"
+        raise CliError(text + known) from error
     return OK

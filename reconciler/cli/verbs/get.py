@@ -143,7 +143,8 @@ def _tables(api: Api, args: argparse.Namespace, targets: list[Target], scope: st
         key = _sort_key(args.sort_by)
         for _, table in filled:
             table["rows"].sort(key=lambda row: key(row.get("object") or {}))
-    many = len(targets) > 1
+    category = not targets[0].kind.answers_to(args.what[0].partition("/")[0])
+    many = len(targets) > 1 or category
     if many and args.output != "wide" and not args.show_labels and all(_summarises(table) for _, table in filled):
         rows = [row for target, table in filled for row in _summary_rows(target, table, scope is None)]
         _print((["NAMESPACE"] if scope is None else []) + list(SUMMARY), rows, args)

@@ -80,11 +80,8 @@ def _object(row: Object, colour: bool) -> list[str]:
     lines = [f"{head}  {terminal.clean(said)}".rstrip()]
     for step in row.get("steps") or ():
         mark, tint = _MARKS.get(step["verb"], ("?", "yellow"))
-        lines.append(
-            "  "
-            + terminal.paint(f"{mark}{step['verb']} {step['part']}", tint, on=colour)
-            + f"  {terminal.clean(step.get('why') or '')}"
-        )
+        what = terminal.paint(f"{mark}{step['verb']} {step['part']}", tint, on=colour)
+        lines.append(f"  {what}  {terminal.clean(step.get('why') or '')}".rstrip())
         lines += [f"      {field}: {_value(value)}" for field, value in (step.get("changes") or {}).items()]
         if step.get("destroys"):
             lines.append("      " + terminal.paint(f"destroys {terminal.clean(step['destroys'])}", "red", on=colour))
