@@ -34,7 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if unknown := set(args.names) - BENCHMARKS.keys():
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    console, errors = Console(), Console(stderr=True)
+    width = None if sys.stdout.isatty() else 200
+    console, errors = Console(width=width), Console(stderr=True, width=width)
     seen = machine()
     console.print(f"{seen['cpu']}, {seen['cores']} cores, {seen['memory_gb']} GB, Python {seen['python']}, load {seen['load']}")
     if text := warning(seen):

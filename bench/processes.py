@@ -34,15 +34,15 @@ async def daemon(home: Path, **settings: float) -> AsyncIterator[DaemonProcess]:
 
 @asynccontextmanager
 async def program(*args: str, **env: str) -> AsyncIterator[subprocess.Popen[str]]:
-    """`python -m ARGS`; it is ready once it prints a line that begins with "ready"."""
+    """`python -m ARGS`; it is ready once it prints a line."""
     process = subprocess.Popen(  # noqa: ASYNC220 - a moment, and nothing else runs meanwhile
         [sys.executable, "-m", *args], cwd=ROOT, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     try:
         line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 60)
-        if not line.startswith("ready"):
-            raise RuntimeError(f"cannot start {' '.join(args)}: it said {line!r} instead of ready")
+        if not line:
+            raise RuntimeError(f"cannot start {' '.join(args)}: it ended with {process.wait()}; see its stderr above")
         yield process
     finally:
         process.terminate()
@@ -57,7 +57,7 @@ async def program(*args: str, **env: str) -> AsyncIterator[subprocess.Popen[str]
 @asynccontextmanager
 async def bare_server(home: Path) -> AsyncIterator[tuple[subprocess.Popen[str], Api]]:
     """The embedded API server alone, without engine, informer or sources: what the kopf baselines run against."""
-    async with program("bench.baselines.server", str(home)) as process, Api.of(home) as api:
+    async with program("reconciler.api", "--home", str(home)) as process, Api.of(home) as api:
         yield process, api
 
 
