@@ -1,49 +1,39 @@
-"""The embedded API server: the core behind aiohttp, TLS and a token. One per home; it finds its port again after a restart."""
+"""The embedded API server: the core behind the door of its home. One per home."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import json
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-import orjson
 import structlog
 from aiohttp import web
-from aiohttp.web_urldispatcher import UrlDispatcher
 
-from reconciler.api import errors, kubeconfig, upkeep
-from reconciler.api.auth import Gate, own_names
+from reconciler.api import kubeconfig, upkeep
 from reconciler.api.bootstrap import bootstrap
 from reconciler.api.codec import Codec
 from reconciler.api.core import Core
+from reconciler.api.front import Front
 from reconciler.api.gc import GarbageCollector
 from reconciler.api.inprocess import InProcessClient
-from reconciler.api.pki import Pki, check_secret, write_secret
+from reconciler.api.pki import check_secret
 from reconciler.api.resources import Registry, registry
 from reconciler.api.routes import Routes
 from reconciler.api.secretbox import SecretBox
 from reconciler.api.settings import ApiSettings
 from reconciler.api.store import Store
 from reconciler.api.watch import Hub
-from reconciler.client import ApiError
 from reconciler.home import Home
-from reconciler.metrics import CONTENT_TYPE, METRICS
 
 log = structlog.get_logger()
 
 GIT_VERSION = "v1.32.0+anneal"
 """What clients are told: the Kubernetes whose conventions this server follows."""
-STOP_SECONDS = 2.0
 RESTART_SECONDS = 1.0
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-class ApiServer:
+class ApiServer(Front):
     """Serves one home. `start` returns when it answers; `core` and `client` are the same API without HTTP."""
 
     def __init__(
@@ -58,53 +48,27 @@ class ApiServer:
         types: Registry | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.home = home
-        self.host = host
-        self.port = port
-        """None: the port of the last time, or one that the system chooses; known after `start`."""
         self.settings = settings or ApiSettings()
+        super().__init__(home, host, port, self.settings.body_bytes)
         self.not_ready = not_ready
-        """What /readyz asks: the reasons why the daemon is not ready."""
-        self.pki = Pki(home.pki)
         self._types = types or registry()
         self._clock = clock
-        self._mounted = UrlDispatcher()
-        self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.mount(extra_routes)
-
-    @property
-    def url(self) -> str:
-        """Where it answers; https always."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
-        return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
 
     @property
     def kubeconfig(self) -> Path:
         """The kubeconfig that it wrote."""
         return self.home.kubeconfig
 
-    @property
-    def token(self) -> str:
-        """The bearer token."""
-        return self.pki.token.read_text().strip()
-
-    def mount(self, routes: Iterable[web.RouteDef]) -> None:
-        """Serve these as well, behind the same gate, from now on. Their paths begin with /anneal/v1/."""
-        for route in routes:
-            if not route.path.startswith("/anneal/v1/"):
-                raise ValueError(f"cannot mount {route.path}: extra routes live under /anneal/v1/")
-            route.register(self._mounted)
-
     async def start(self) -> None:
         """Check the files, open the database, listen, write the kubeconfig.
 
         Raises UnsafeFile, StoreError, SecretBoxError or OSError, each of which says what to do.
         """
-        self.home.prepare()
-        for path in (self.home.kubeconfig, *self._database_files(), *self.pki.secret_files()):
+        self.prepare()
+        for path in self._database_files():
             check_secret(path)
-        self.pki.ensure(own_names(self.host))
         self.store = Store(self.home.database, self.settings.store)
         self.store.open()
         codec = Codec(SecretBox.from_file(self.pki.secrets_key))
@@ -112,9 +76,10 @@ class ApiServer:
         self.hub = Hub(self.store, self._types, codec)
         self.client = InProcessClient(self.core)
         self.collector = GarbageCollector(self.core, self.hub)
+        self.handler = Routes(self.core, self.hub, self.settings, GIT_VERSION).handle
         try:
             await bootstrap(self.core)
-            await self._listen()
+            await self.listen()
         except BaseException:
             await self.stop()
             raise
@@ -131,91 +96,11 @@ class ApiServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         self.hub.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self.close()
         await self.store.close()
 
     def _database_files(self) -> list[Path]:
         return [self.home.database.with_name(self.home.database.name + suffix) for suffix in ("", "-wal", "-shm")]
-
-    # --- the socket ---------------------------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        self._gate = Gate(self.token, own_names(self.host))
-        routes = Routes(self.core, self.hub, self.settings, GIT_VERSION)
-        app = web.Application(middlewares=[self._guard], client_max_size=self.settings.body_bytes)
-        for path in ("/healthz", "/livez", "/readyz", "/metrics"):
-            app.router.add_get(path, self._own)
-        app.router.add_route("*", "/anneal/v1/{tail:.*}", self._extra)
-        app.router.add_route("*", "/{tail:.*}", routes.handle)
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75.0
-        )
-        await self._runner.setup()
-        listener = self._bind()
-        self.port = listener.getsockname()[1]
-        await web.SockSite(self._runner, listener, ssl_context=self.pki.context()).start()
-        write_secret(self.home.server_record, json.dumps({"host": self.host, "port": self.port}).encode())
-
-    def _bind(self) -> socket.socket:
-        """The port that was asked for; else the one of the last time; else any."""
-        if self.port is not None:
-            return _socket(self.host, self.port)
-        try:
-            return _socket(self.host, self._recorded_port())
-        except OSError as e:
-            if e.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            log.warning("api.port_taken", port=self._recorded_port())
-            return _socket(self.host, 0)
-
-    def _recorded_port(self) -> int:
-        try:
-            return int(json.loads(self.home.server_record.read_text())["port"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0
-
-    # --- handlers -----------------------------------------------------------------------------------------------------
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The gate before everything; every refusal and every fault as a metav1.Status."""
-        if refused := self._gate.refuse(request.method, request.path, request.headers):
-            return _failure(refused)
-        try:
-            return await handler(request)
-        except ApiError as e:
-            return _failure(e)
-        except web.HTTPMethodNotAllowed:
-            return _failure(errors.not_allowed())
-        except web.HTTPNotFound:
-            return _failure(errors.no_such_path())
-        except web.HTTPException:
-            raise
-        except (ConnectionError, asyncio.CancelledError):
-            raise
-        except Exception:
-            log.exception("api.failed", method=request.method, path=request.path)
-            return _failure(errors.internal())
-
-    async def _own(self, request: web.Request) -> web.Response:
-        match request.path:
-            case "/metrics":
-                return web.Response(body=METRICS.render(), headers={"Content-Type": CONTENT_TYPE})
-            case "/readyz":
-                reasons = self.not_ready()
-                return web.Response(text="\n".join(reasons) or "ok", status=503 if reasons else 200)
-        return web.Response(text="ok")
-
-    async def _extra(self, request: web.Request) -> web.StreamResponse:
-        match = await self._mounted.resolve(request)
-        if match.http_exception is not None:
-            raise match.http_exception
-        match.add_app(request.app)
-        inner = request.clone()  # the outer one has its match cached
-        inner._match_info = match
-        return await match.handler(inner)
 
 
 async def _forever(work: Callable[[], Awaitable[None]]) -> None:
@@ -226,27 +111,3 @@ async def _forever(work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             log.exception("api.task_failed")
         await asyncio.sleep(RESTART_SECONDS)
-
-
-def _failure(error: ApiError) -> web.Response:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
-    if seconds := (error.status.get("details") or {}).get("retryAfterSeconds"):
-        headers["Retry-After"] = str(seconds)
-    if error.code == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="anneal"'
-    return web.Response(body=orjson.dumps(error.status), status=error.code, headers=headers)
-
-
-def _socket(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(256)
-        listener.setblocking(False)
-    except OSError as e:
-        listener.close()
-        text = f"cannot listen on {host}:{port}: {e.strerror}; choose another address or port"
-        raise OSError(e.errno, text) from e
-    return listener
