@@ -32,14 +32,14 @@ from reconciler.engine.runner import Runner
 from reconciler.engine.workqueue import Backoff, WorkQueue
 from reconciler.home import Home
 from reconciler.informer import Informer
-from reconciler.kinds.registry import all_kinds
 from reconciler.kinds.providers import Providers
+from reconciler.kinds.registry import all_kinds
 from reconciler.lock import HomeLock, HomeLocked
 from reconciler.metrics import METRICS
 from reconciler.settings import Settings
 from reconciler.sources.manager import SourceManager
 from reconciler.web import Web
-from specs.meta import INSTALLATION, SOURCE_LABEL
+from specs.meta import INSTALLATION
 
 log = structlog.get_logger()
 
@@ -168,8 +168,7 @@ class Daemon:
                 self.engine.learn(key, obj)
             if spec_changed:
                 self.runner.wake(key)
-        if deleted or SOURCE_LABEL in (meta.get("labels") or {}):
-            self.sources.notify(resource, obj, deleted)
+        self.sources.notify(resource, obj, deleted)  # also without its label: somebody may have taken it off
 
 
 async def installation(client: Client) -> str:

@@ -11,25 +11,26 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
 
-import orjson
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from reconciler.client import ApiError, Client, Object, ResourceId
 from reconciler.engine.clock import Clock, to_text
 from reconciler.metrics import METRICS
+from reconciler.sources import report
 from reconciler.sources.claims import Claims
-from reconciler.sources.objects import KIND_OF, RESOURCES, Key, Live, Wanted, covers, live
+from reconciler.sources.ledger import Ledger
+from reconciler.sources.objects import KIND_OF, RESOURCES, Key, Live, Wanted
 from reconciler.sources.pauses import Pauses
 from reconciler.sources.plan import Index, SyncPlan, Words, fingerprint, index, plan_sync
 from reconciler.sources.record import Record
+from reconciler.sources.report import Recorder, Report
 from reconciler.sources.scan import File, Scan, Unreadable, scan
-from reconciler.sources.status import Problem, SourceStatus, State
+from reconciler.sources.status import Problem, SourceStatus
 from reconciler.sources.watch import watch
 from reconciler.sources.writer import Writer, each
-from specs.meta import SOURCE_LABEL, Reason
+from specs.meta import SOURCE_LABEL
 
 log = structlog.get_logger()
 
@@ -38,13 +39,6 @@ BUSY_SECONDS = 0.02
 GOING_SECONDS = 1.0
 """An object that is wanted but still being deleted is looked at this often."""
 NOTHING = Index({}, {})
-
-
-class Recorder(Protocol):
-    """Writes Kubernetes events; reconciler.engine.events.Recorder does."""
-
-    def say(self, obj: Object, kind: str, reason: str, message: str) -> None:
-        """Record one event about an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +72,22 @@ class FolderSource:
         self.status = SourceStatus(id, str(path))
         self.first = asyncio.Event()
         """Set once every file was applied or reported."""
-        self._client, self._clock, self._recorder, self._pace = client, clock, recorder, pace or Pace()
+        self._client, self._clock, self._pace = client, clock, pace or Pace()
         self._claims = Claims() if claims is None else claims
         self._writer = Writer(client, id, self._claims)
         self._lock, self._wake = asyncio.Lock(), asyncio.Event()
         self._files: Mapping[str, File] = {}
         self._busy: dict[str, float] = {}
         self._desired = NOTHING
-        self._live: dict[Key, Live] = {}
+        self._ledger = Ledger(id)
         self._listed: float | None = None
-        self._missing: dict[Key, float] = {}
         self._removed: deque[float] = deque()
         self._applied: dict[Key, bytes] = {}
         self._refused: dict[Key, tuple[bytes, tuple[Problem, ...]]] = {}
         self._refusals, self._restores = Pauses(), Pauses(free=5, base=0.5, cap=30.0)
         self._plan = SyncPlan()
         self._shown: tuple[Live, ...] | None = None
-        self._told: set[tuple[str, str]] = set()
+        self._report = Report(id, str(path), recorder)
         self._failures = 0
 
     # --- what others call ---------------------------------------------------------------------------------------------
@@ -135,24 +128,15 @@ class FolderSource:
             return
         meta = obj["metadata"]
         key = Key(kind, meta.get("namespace") or "", meta["name"])
-        known, want = self._live.get(key), self._desired.wanted.get(key)
-        if known is None and want is None and (meta.get("labels") or {}).get(SOURCE_LABEL) != self.id:
+        want = self._desired.wanted.get(key)
+        ours = want is not None or key in self._ledger.objects or (meta.get("labels") or {}).get(SOURCE_LABEL) == self.id
+        if not ours:
             return
-        if deleted:
-            if known is not None and known.uid == meta.get("uid", known.uid):
-                del self._live[key]
-                self._vacant(key)
-            elif key in self._refused:
-                self._vacant(key)
-            return
-        found = live(kind, obj, self.id)
-        if found is None:
-            labelled = SOURCE_LABEL in (meta.get("labels") or {})
-            if self._live.pop(key, None) or (key in self._refused and not labelled):
-                self._vacant(key)
-        elif known is None or known.version != found.version:
-            self._live[key] = found = self._compared(obj, found, known, want)
-            if (want is not None and found.digest is None) or (want is None and not found.deleting):
+        match self._ledger.hear(key, obj, want, deleted):
+            case "drift":
+                self._wake.set()
+            case "vacant" if want is not None:
+                self._refusals.forget(key)
                 self._wake.set()
 
     async def confirm(self, *, dry_run: bool = False) -> list[str]:
@@ -182,12 +166,6 @@ class FolderSource:
             await self.record.remove()
             self._claims.keep(self.id, ())
 
-    def _vacant(self, key: Key) -> None:
-        """An object is gone, or nobody's: if a file holds it, have another go at once."""
-        if key in self._desired.wanted:
-            self._refusals.forget(key)
-            self._wake.set()
-
     # --- one pass -----------------------------------------------------------------------------------------------------
 
     async def _pass(self) -> Scan | Unreadable:
@@ -206,14 +184,14 @@ class FolderSource:
         now = self._clock.monotonic()
         self._plan = plan = plan_sync(
             self._desired,
-            self._live,
+            self._ledger.objects,
             source=self.id,
             broken=broken,
-            young=self._young(now),
+            young=self._ledger.young(self._desired.wanted, now, self._pace.settle),
             confirmed=self.record.confirmed,
             recent=self._recent(now),
         )
-        await self._writer.apply_all(self._due(plan.applies, now), self._live.get, self._applied_one)
+        await self._writer.apply_all(self._due(plan.applies, now), self._ledger.objects.get, self._applied_one)
         confirmed = self.record.confirmed
         await self._writer.delete_all(plan.deletes, lambda obj, problem: self._deleted_one(obj, problem, confirmed))
         if confirmed and not (plan.pending or plan.waiting or plan.deletes):
@@ -240,30 +218,19 @@ class FolderSource:
         """Learn what the server holds of us. What was heard meanwhile is in it, or is heard once more."""
         found: dict[Key, Live] = {}
         async for obj, there in self._writer.list_all():
-            known, want = self._live.get(there.key), self._desired.wanted.get(there.key)
-            found[there.key] = self._compared(obj, there, known, want)
-        self._live = found
+            found[there.key] = self._ledger.compared(obj, there, self._desired.wanted.get(there.key))
+        self._ledger.objects = found
         self._listed = self._clock.monotonic()
 
     async def _look_at_the_going(self) -> None:
+        live = self._ledger.objects
         for key in self._going():
             obj = await self._client.get(RESOURCES[key.kind], key.namespace or None, key.name)
-            if obj is None or obj["metadata"]["uid"] != self._live[key].uid:
-                self._live.pop(key, None)
+            if key in live and (obj is None or obj["metadata"]["uid"] != live[key].uid):
+                del live[key]
 
     def _going(self) -> list[Key]:
-        return [key for key in self._desired.wanted if key in self._live and self._live[key].deleting]
-
-    def _compared(self, obj: Object, found: Live, known: Live | None, want: Wanted | None) -> Live:
-        """Keep the digest of what was applied only while the object still agrees with it."""
-        if want is None or known is None or known.uid != found.uid or known.digest is None:
-            return found
-        return replace(found, digest=known.digest) if covers(obj, _applied_fields(want)) else found
-
-    def _young(self, now: float) -> set[Key]:
-        gone = self._live.keys() - self._desired.wanted.keys()
-        self._missing = {key: self._missing.get(key, now) for key in gone}
-        return {key for key, since in self._missing.items() if now - since < self._pace.settle}
+        return [key for key, obj in self._ledger.objects.items() if obj.deleting and key in self._desired.wanted]
 
     def _recent(self, now: float) -> int:
         while self._removed and now - self._removed[0] > RECENT_SECONDS:
@@ -294,8 +261,7 @@ class FolderSource:
         self._refused.pop(want.key, None)
         self._refusals.forget(want.key)
         self._applied[want.key] = want.digest
-        if there is not None:
-            self._live[want.key] = replace(there, digest=want.digest)
+        self._ledger.applied(want, there)
 
     def _deleted_one(self, obj: Live, problem: Problem | None, confirmed: frozenset[str]) -> None:
         if problem is not None:
@@ -306,9 +272,8 @@ class FolderSource:
         self._refusals.forget(obj.key)
         if fingerprint(obj) not in confirmed:
             self._removed.append(self._clock.monotonic())
-        self._recorder.say(self.record.stored, "Normal", Reason.PRUNED, f"{obj.key} was deleted: {obj.file} holds it no more")
-        if obj.key in self._live:
-            self._live[obj.key] = replace(self._live[obj.key], deleting=True)
+        self._report.pruned(self.record.stored, obj)
+        self._ledger.going(obj.key)
 
     def _tidy(self) -> None:
         wanted, deleting = self._desired.wanted, {obj.key for obj in self._plan.deletes}
@@ -323,45 +288,22 @@ class FolderSource:
     # --- what to say, and when to look again --------------------------------------------------------------------------
 
     async def _conclude(self, scanned: Scan | Unreadable) -> None:
-        problems = self._problems(scanned)
-        state: State = "Errors" if problems else "Synced"
-        if self._plan.pending:
-            state = "ConfirmationRequired"
-        if isinstance(scanned, Unreadable) or scanned.unreadable:
-            state = "Unreadable"
-        objects = sum(1 for obj in self._live.values() if not obj.deleting)
-        now, pending = to_text(self._clock.now()), tuple(str(obj.key) for obj in self._plan.pending)
-        self.status = SourceStatus(self.id, str(self.path), state, len(self._files), objects, now, problems, pending)
-        METRICS.source_errors.labels(self.id).set(len(problems))
-        self._tell(scanned, problems, pending)
+        refused = [problem for _, problems in self._refused.values() for problem in problems]
+        found = report.problems(self._files, self._desired.duplicates, refused, scanned)
+        pending = tuple(str(obj.key) for obj in self._plan.pending)
+        self.status = SourceStatus(
+            self.id,
+            str(self.path),
+            report.state(found, len(pending)),
+            len(self._files),
+            self._ledger.count,
+            to_text(self._clock.now()),
+            tuple(problem for _, problem in found),
+            pending,
+        )
+        METRICS.source_errors.labels(self.id).set(len(found))
+        self._report.tell(self.record.stored, found, len(pending))
         await self.record.save_status(self.status)
-
-    def _problems(self, scanned: Scan | Unreadable) -> tuple[Problem, ...]:
-        found = [problem for file in self._files.values() for problem in file.problems]
-        for key, places in self._desired.duplicates.items():
-            others = " and ".join(want.place for want in places)
-            message = f"the same object stands in {others}; nothing of it is changed"
-            found.append(Problem(places[0].file, places[0].line, 1, key.label, message=message, hint="Remove all but one."))
-        for _, problems in self._refused.values():
-            found += problems
-        found += _unreadables(scanned)
-        return tuple(sorted(found))
-
-    def _tell(self, scanned: Scan | Unreadable, problems: Iterable[Problem], pending: tuple[str, ...]) -> None:
-        """One event and one line in the log for each distinct error, for as long as it lasts."""
-        parse = {problem for file in self._files.values() for problem in file.problems}
-        blind = set(_unreadables(scanned))
-        said: set[tuple[str, str]] = set()
-        for problem in problems:
-            reason = Reason.PARSE_ERROR if problem in parse else Reason.INVALID_SPEC
-            said.add((str(Reason.SOURCE_UNREADABLE if problem in blind else reason), str(problem)))
-        if pending:
-            hint = f"{len(pending)} objects are gone from {self.path}; nothing is deleted until `anneal confirm {self.id}`"
-            said.add((str(Reason.CONFIRMATION_REQUIRED), hint))
-        for why, message in sorted(said - self._told):
-            log.warning("source.problem", source=self.id, reason=why, error=message)
-            self._recorder.say(self.record.stored, "Warning", why, message)
-        self._told = said
 
     def _unavailable(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -403,16 +345,5 @@ class FolderSource:
         return max(0.001, min(waits))
 
 
-def _unreadables(scanned: Scan | Unreadable) -> list[Problem]:
-    hint = "Nothing is deleted while it cannot be read."
-    if isinstance(scanned, Unreadable):
-        return [Problem(".", message=f"cannot read the folder: {scanned}", hint=hint)]
-    return [Problem(name, message=f"cannot read it: {why}", hint=hint) for name, why in scanned.unreadable.items()]
-
-
 def _within(name: str, places: Mapping[str, str]) -> bool:
     return any(name == place or name.startswith(f"{place}/") for place in places)
-
-
-def _applied_fields(want: Wanted) -> Any:
-    return orjson.loads(want.body)

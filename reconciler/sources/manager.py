@@ -14,9 +14,10 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_ji
 from reconciler.client import CONFIGMAPS, ApiError, Client, Object, ResourceId
 from reconciler.engine.clock import Clock
 from reconciler.sources.claims import Claims
-from reconciler.sources.folder import FolderSource, Pace, Recorder
+from reconciler.sources.folder import FolderSource, Pace
 from reconciler.sources.identity import settled_path, source_id
 from reconciler.sources.record import Record, records
+from reconciler.sources.report import Recorder
 from specs.meta import INSTALLATION
 
 log = structlog.get_logger()
