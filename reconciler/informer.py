@@ -183,6 +183,7 @@ class Informer:
 
     def _heard_of(self, resource: ResourceId, obj: Object, deleted: bool) -> None:
         self.last_event = self.clock.monotonic()
+        METRICS.informer_last_event.set_to_current_time()
         self._hear(resource, obj, deleted=deleted)
 
     def _login(self, **_: Any) -> kopf.ConnectionInfo:

@@ -39,6 +39,7 @@ from reconciler.engine.events import Recorder
 from reconciler.engine.index import Index
 from reconciler.engine.kind import Key, Kind, Verdict
 from reconciler.engine.subject import Subject
+from reconciler.metrics import METRICS
 from specs.meta import Reason
 
 log = structlog.get_logger()
@@ -234,10 +235,12 @@ class Engine:
         why = breaker.verdict(on_record, (on_record.keys() - listed) | wanting, self.limits)
         if why is None or self.approved.get(provider, 0.0) > self.clock.monotonic():
             self.breakers.pop(provider, None)
+            METRICS.breaker_open.labels(provider).set(0)
             return None
         if provider not in self.breakers:
             log.error("breaker.opened", provider=provider, why=why)
         self.breakers[provider] = why
+        METRICS.breaker_open.labels(provider).set(1)
         message = f"{why} at {provider}: nothing is replaced until most are back, or until `anneal confirm --breaker {provider}`"
         return Wait(Reason.BREAKER_OPEN, message, 30.0)
 
@@ -271,12 +274,22 @@ class Engine:
         return Again(DELETE_PAUSE if step.verb == "delete" else 0)
 
     async def _send(self, driver: Driver[Any], step: Step, intent: Intent) -> str | None:
-        if step.verb != "delete":
-            return await driver.apply(step, intent)
-        if not step.ref:
-            raise AssertionError(f"a delete of {step.part} without the id of what was observed")
-        await driver.destroy(step.ref)
-        return step.ref
+        started, outcome = self.clock.monotonic(), "error"
+        try:
+            if step.verb != "delete":
+                ref: str | None = await driver.apply(step, intent)
+            elif step.ref:
+                ref = step.ref
+                await driver.destroy(step.ref)
+            else:
+                raise AssertionError(f"a delete of {step.part} without the id of what was observed")
+            outcome = "ok"
+            return ref
+        except DriverError as error:
+            outcome = str(error.reason)
+            raise
+        finally:
+            METRICS.called(driver.name.partition("@")[0], step.verb, outcome, self.clock.monotonic() - started)
 
     async def _refused(self, subject: Subject, step: Step, seen: Seen, error: DriverError) -> Again:
         """A call failed. Ambiguous: the intent stays. Otherwise nothing happened: count it, say it, come back later."""
@@ -303,8 +316,9 @@ class Engine:
                 Reason.DELETING, f"a create of {part} got no answer; waiting until it shows or certainly did not", left
             )
             return await self._finish(subject, {}, waiting)
+        who = _who(subject)  # what a server answers to the write that ends an object is its own affair
         await subject.write_finalizers(present=False)
-        log.info("object.gone", **_who(subject))
+        log.info("object.gone", **who)
         return Again()
 
     async def _finish(self, subject: Subject, seen: Seen, plan: Plan) -> Again:

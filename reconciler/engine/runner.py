@@ -46,6 +46,8 @@ class Runner:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        METRICS.queue_depth.set_function(lambda: self.queue.depth)
+        METRICS.queue_busy.set_function(lambda: self.queue.busy)
         async with asyncio.TaskGroup() as group:
             for number in range(self.workers):
                 group.create_task(self._work(), name=f"worker-{number}")
@@ -76,6 +78,7 @@ class Runner:
             log.warning("engine.fenced", key=str(key), error=str(error))
             self.queue.add_after(key, 1.0)
         except Failed as error:
+            METRICS.retries.labels(key.plural).inc()
             delay = self.queue.retry(key)
             if error.retry_after:
                 self.queue.add_after(key, max(delay, error.retry_after))
