@@ -95,7 +95,7 @@ def _named(data: Any, section: str, name: str) -> dict[str, Any]:
 
 def _pem(entry: dict[str, Any], name: str, folder: Path) -> bytes | None:
     if inline := entry.get(f"{name}-data"):
-        return base64.b64decode(inline)
+        return base64.b64decode(str(inline))
     if path := entry.get(name):
-        return (folder / os.path.expanduser(path)).read_bytes()
+        return (folder / os.path.expanduser(str(path))).read_bytes()
     return None

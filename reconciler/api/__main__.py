@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from reconciler import collecting
 from reconciler.api.pki import UnsafeFile
 from reconciler.api.revisions import StoreError
 from reconciler.api.secretbox import SecretBoxError
@@ -40,6 +41,7 @@ def main() -> int:
         home.prepare()
         lock = HomeLock(home)
         lock.acquire()
+        collecting.settle()
         asyncio.run(_serve(home, args.bind, args.port))
     except (HomeLocked, UnsafeFile, StoreError, SecretBoxError, OSError) as error:
         sys.stderr.write(f"anneal: cannot run the API server: {error}\n")

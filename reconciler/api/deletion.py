@@ -32,7 +32,7 @@ class DeleteOptions:
 
 def read_options(body: Object, query: dict[str, str]) -> DeleteOptions:
     """From the body of a DELETE, or else its query. ApiError 400 for what cannot be meant."""
-    policy = body.get("propagationPolicy") or query.get("propagationPolicy") or None
+    policy: Any = body.get("propagationPolicy") or query.get("propagationPolicy") or None
     orphan = body.get("orphanDependents", query.get("orphanDependents"))
     if policy is None and orphan is not None:
         policy = "Orphan" if orphan in (True, "true", "True", "1") else "Background"

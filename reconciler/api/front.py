@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 STOP_SECONDS = 2.0
 BODY_BYTES = 3 * 1024 * 1024
+IDLE_SECONDS = 75.0
+"""A connection on which no request is complete for this long is closed, however slowly one trickles in."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,7 +36,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Front:
     """Serves /healthz, /livez, /readyz, /metrics and what is mounted; everything else goes to `handler`, if there is one."""
 
-    def __init__(self, home: Home, host: str = "127.0.0.1", port: int | None = None, body_bytes: int = BODY_BYTES) -> None:
+    def __init__(
+        self,
+        home: Home,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        body_bytes: int = BODY_BYTES,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
         self.home = home
         self.host = host
         self.port = port
@@ -44,6 +53,7 @@ class Front:
         """What /readyz asks: the reasons why the daemon is not ready."""
         self.handler: Handler | None = None
         self._body_bytes = body_bytes
+        self._idle_seconds = idle_seconds
         self._mounted = UrlDispatcher()
         self._runner: web.AppRunner | None = None
 
@@ -82,7 +92,7 @@ class Front:
         if self.handler is not None:
             app.router.add_route("*", "/{tail:.*}", self.handler)
         self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=75.0
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS, keepalive_timeout=self._idle_seconds
         )
         await self._runner.setup()
         listener = self._bind()

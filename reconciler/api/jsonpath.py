@@ -28,6 +28,7 @@ class JsonPathError(ValueError):
 def compile_path(path: str) -> Find:
     """A function from a value to all that the path finds in it. Raises JsonPathError if it cannot be read."""
     steps: list[_Step] = []
+    names: list[str] = []
     text = path.strip().removeprefix("{").removesuffix("}").removeprefix("$")
     text = text if text.startswith((".", "[")) else f".{text}"
     at = 0
@@ -35,7 +36,12 @@ def compile_path(path: str) -> Find:
         if not (found := _TOKEN.match(text, at)):
             raise JsonPathError(f"cannot read the JSONPath {path[:80]!r} at {text[at : at + 20]!r}")
         steps.append(_step(found))
+        if (name := _name(found)) not in (None, "*"):
+            names.append(name)
         at = found.end()
+
+    if len(names) == len(steps):
+        return _plain(tuple(names))
 
     def find(value: Any) -> list[Any]:
         values = [value]
@@ -48,6 +54,25 @@ def compile_path(path: str) -> Find:
     return find
 
 
+def _plain(names: tuple[str, ...]) -> Find:
+    """Nearly every path: fields of fields."""
+
+    def find(value: Any) -> list[Any]:
+        for name in names:
+            if type(value) is not dict or name not in value:
+                return []
+            value = value[name]
+        return [value]
+
+    return find
+
+
+def _name(found: re.Match[str]) -> str | None:
+    if found["quoted"] is not None:
+        return found["quoted"]
+    return None if found["field"] is None else re.sub(r"\\(.)", r"\1", found["field"])
+
+
 def _step(found: re.Match[str]) -> _Step:
     if found["all"]:
         return _every
@@ -55,7 +80,7 @@ def _step(found: re.Match[str]) -> _Step:
         return _at(int(found["index"]))
     if found["op"]:
         return _where(found["path"], found["op"] == "==", _literal(found["value"]))
-    return _named(found["quoted"] if found["quoted"] is not None else re.sub(r"\\(.)", r"\1", found["field"]))
+    return _named(_name(found) or "")
 
 
 def _named(name: str) -> _Step:

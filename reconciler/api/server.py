@@ -49,7 +49,7 @@ class ApiServer(Front):
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings or ApiSettings()
-        super().__init__(home, host, port, self.settings.body_bytes)
+        super().__init__(home, host, port, self.settings.body_bytes, self.settings.idle_seconds)
         self.not_ready = not_ready
         self._types = types or registry()
         self._clock = clock

@@ -36,6 +36,8 @@ class ApiSettings:
     """A longer request body is refused, as by Kubernetes."""
     body_seconds: float = 30.0
     """A request body that takes longer to arrive is refused."""
+    idle_seconds: float = 75.0
+    """A connection on which no request is complete for this long is closed."""
     events_seconds: float = 3600.0
     """Events are forgotten after this."""
     events_max: int = 5000

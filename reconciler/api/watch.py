@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -98,7 +98,7 @@ def shaped(rtype: ResourceType, body: bytes, form: Form) -> bytes:
     return orjson.dumps(metadata_only(obj))
 
 
-def as_table(rtype: ResourceType, objects: list[Object], include: Include, rv: str, **more: Any) -> Object:
+def as_table(rtype: ResourceType, objects: Iterable[Object], include: Include, rv: str, **more: Any) -> Object:
     """The objects as a meta.k8s.io/v1 Table."""
     columns = columns_of(rtype.group, rtype.kind, rtype.columns)
     return table(columns, objects, include=include, resource_version=rv, now=datetime.now(UTC), **more)
@@ -146,7 +146,7 @@ class Watcher:
         if not self._waiting and not self.overrun and seconds > 0:
             loop = asyncio.get_running_loop()
             self._wake = loop.create_future()
-            timer = loop.call_later(seconds, lambda wake: wake.done() or wake.set_result(None), self._wake)
+            timer = loop.call_later(seconds, self.wake)
             try:
                 await self._wake
             finally:

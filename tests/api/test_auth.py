@@ -21,6 +21,7 @@ from cryptography import x509
 from reconciler.api.auth import host_of, own_names
 from reconciler.api.pki import CA_DAYS, SERVER_DAYS, Pki, UnsafeFile
 from reconciler.api.server import ApiServer
+from reconciler.api.settings import ApiSettings
 from reconciler.client import CONFIGMAPS
 from reconciler.home import Home
 from tests.support.apiserver import configmap, running, session
@@ -286,6 +287,21 @@ async def test_bodies_that_are_none(server: ApiServer, http: aiohttp.ClientSessi
         assert (answer.status, (await answer.json())["kind"]) == (code, "Status")
     assert server.store.newest() == before
     assert (await http.get("/livez")).status == 200
+
+
+async def test_who_dawdles_is_cut_off(tmp_path: Path) -> None:
+    """A header that trickles in for too long ends the connection; a body that does gets 408."""
+    async with running(tmp_path / "home", ApiSettings(idle_seconds=0.2, body_seconds=0.2)) as server:
+        context = ssl.create_default_context(cadata=server.pki.ca.read_text())
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+        headers = f"Host: 127.0.0.1\r\nAuthorization: Bearer {server.token}\r\nContent-Length: 100\r\n"
+        writer.write(f"POST {PATHS[0]} HTTP/1.1\r\n{headers}\r\n{{".encode())
+        assert b"408" in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
 
 
 async def test_the_port_is_not_for_reading_the_token(server: ApiServer) -> None:
