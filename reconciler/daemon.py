@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from reconciler import logs
+from reconciler import collecting, logs
 from reconciler.api.pki import UnsafeFile
 from reconciler.api.revisions import StoreError
 from reconciler.api.secretbox import SecretBoxError
@@ -210,6 +210,7 @@ def main(argv: list[str] | None = None) -> int:
         lock = HomeLock(home)
         lock.acquire()
         logs.setup(home)
+        collecting.settle()
         asyncio.run(_amain(home, args.kubeconfig, args.bind))
     except (HomeLocked, UnsafeFile, StoreError, SecretBoxError, OSError, ValueError, ApiError) as error:
         log.error("daemon.failed", error=str(error))
