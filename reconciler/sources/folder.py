@@ -86,7 +86,7 @@ class FolderSource:
         self._refused: dict[Key, tuple[bytes, tuple[Problem, ...]]] = {}
         self._refusals, self._restores = Pauses(), Pauses(free=5, base=0.5, cap=30.0)
         self._plan = SyncPlan()
-        self._shown: tuple[Live, ...] | None = None
+        self._shown: tuple[Live, ...] = ()
         self._report = Report(id, str(path), recorder)
         self._failures = 0
 
@@ -107,7 +107,8 @@ class FolderSource:
                     with attempt:
                         await self._sync_safely()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._rest())
+                    async with asyncio.timeout(self._rest()):
+                        await self._wake.wait()
 
     async def sync_once(self) -> SourceStatus:
         """Make one pass and return how things stand. ApiError if the API server does not answer."""
@@ -145,11 +146,11 @@ class FolderSource:
         What vanishes later is not covered by it.
         """
         async with self._lock:
-            if dry_run or self._shown is None:
+            if dry_run or not self._shown:
                 self._shown = self._plan.pending
             agreed = self._shown
             if not dry_run:
-                self._shown = None
+                self._shown = ()
                 if agreed:
                     await self.record.save_confirmed({fingerprint(obj) for obj in agreed})
                     log.info("source.confirmed", source=self.id, removals=len(agreed))
@@ -169,8 +170,6 @@ class FolderSource:
     # --- one pass -----------------------------------------------------------------------------------------------------
 
     async def _pass(self) -> Scan | Unreadable:
-        if not self.record.stored:
-            await self.record.ensure()
         if self._listed is None or self._clock.monotonic() - self._listed >= self._pace.relist:
             await self._list()
         await self._look_at_the_going()
@@ -193,7 +192,7 @@ class FolderSource:
         )
         await self._writer.apply_all(self._due(plan.applies, now), self._ledger.objects.get, self._applied_one)
         confirmed = self.record.confirmed
-        await self._writer.delete_all(plan.deletes, lambda obj, problem: self._deleted_one(obj, problem, confirmed))
+        await self._writer.delete_all(plan.deletes, lambda obj, came: self._deleted_one(obj, came, confirmed))
         if confirmed and not (plan.pending or plan.waiting or plan.deletes):
             await self.record.save_confirmed(())
         self._tidy()
@@ -215,11 +214,13 @@ class FolderSource:
         return scanned
 
     async def _list(self) -> None:
-        """Learn what the server holds of us. What was heard meanwhile is in it, or is heard once more."""
+        """Learn what the server holds of us."""
+        await self.record.ensure()
+        self._ledger.begin()
         found: dict[Key, Live] = {}
         async for obj, there in self._writer.list_all():
             found[there.key] = self._ledger.compared(obj, there, self._desired.wanted.get(there.key))
-        self._ledger.objects = found
+        self._ledger.listed(found)
         self._listed = self._clock.monotonic()
 
     async def _look_at_the_going(self) -> None:
@@ -263,13 +264,16 @@ class FolderSource:
         self._applied[want.key] = want.digest
         self._ledger.applied(want, there)
 
-    def _deleted_one(self, obj: Live, problem: Problem | None, confirmed: frozenset[str]) -> None:
-        if problem is not None:
-            self._refused[obj.key] = (b"", (problem,))
+    def _deleted_one(self, obj: Live, came: Problem | bool, confirmed: frozenset[str]) -> None:
+        if isinstance(came, Problem):
+            self._refused[obj.key] = (b"", (came,))
             self._refusals.tried(obj.key, self._clock.monotonic())
             return
         self._refused.pop(obj.key, None)
         self._refusals.forget(obj.key)
+        if not came:
+            self._ledger.drop(obj.key)
+            return
         if fingerprint(obj) not in confirmed:
             self._removed.append(self._clock.monotonic())
         self._report.pruned(self.record.stored, obj)
@@ -283,7 +287,7 @@ class FolderSource:
         for key in self._applied.keys() - wanted.keys():
             del self._applied[key]
             self._restores.forget(key)
-        self._claims.keep(self.id, wanted)
+        self._claims.keep(self.id, {**wanted, **self._desired.duplicates})
 
     # --- what to say, and when to look again --------------------------------------------------------------------------
 

@@ -23,10 +23,21 @@ class Ledger:
     source: str
     objects: dict[Key, Live] = field(default_factory=dict)
     _missing: dict[Key, float] = field(default_factory=dict)
+    _heard: set[Key] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """A list is about to be read: what is heard from now on is newer than what it may say."""
+        self._heard.clear()
+
+    def listed(self, found: Mapping[Key, Live]) -> None:
+        """Take in all that a list held."""
+        newer = {key: obj for key, obj in self.objects.items() if key in self._heard}
+        self.objects = {key: obj for key, obj in found.items() if key not in self._heard} | newer
 
     def hear(self, key: Key, obj: Object, want: Wanted | None, deleted: bool) -> Heard:
         """Take one watch event in. `obj` may be its metadata alone if it was deleted."""
         meta, known = obj["metadata"], self.objects.get(key)
+        self._heard.add(key)
         if deleted:
             if known is not None and known.uid != meta.get("uid", known.uid):
                 return "nothing"
@@ -53,6 +64,10 @@ class Ledger:
         """The server has what the file says."""
         if there is not None:
             self.objects[want.key] = replace(there, digest=want.digest)
+
+    def drop(self, key: Key) -> None:
+        """It is gone, or not ours any more."""
+        self.objects.pop(key, None)
 
     def going(self, key: Key) -> None:
         """Its deletion was asked for."""

@@ -22,6 +22,8 @@ from specs.meta import INSTALLATION
 
 log = structlog.get_logger()
 
+RESTART_SECONDS = 5.0
+
 
 class SourceError(Exception):
     """What was asked of a source cannot be done; the text says why and what to do."""
@@ -127,12 +129,13 @@ class SourceManager:
             path, self._client, id=id, clock=self._clock, recorder=self._recorder, claims=self._claims, pace=self._pace
         )
         self._sources[id] = source
-        self._tasks[id] = asyncio.create_task(source.run(), name=f"source {id}")
+        self._tasks[id] = asyncio.create_task(_follow(source), name=f"source {id}")
         return source
 
     async def _running(self) -> None:
         try:
-            await asyncio.wait_for(self._started.wait(), self._lead_seconds)
+            async with asyncio.timeout(self._lead_seconds):
+                await self._started.wait()
         except TimeoutError:
             raise SourceError("cannot add the folder: this daemon is not the leader yet; try again, or ask the leader") from None
 
@@ -165,3 +168,13 @@ class SourceManager:
     async def _installation(self) -> str:
         live = await self._client.get(CONFIGMAPS, "default", INSTALLATION)
         return str(((live or {}).get("data") or {}).get("id") or "")
+
+
+async def _follow(source: FolderSource) -> None:
+    """Run a source until cancelled, whatever happens in it."""
+    while True:
+        try:
+            await source.run()
+        except Exception:
+            log.exception("source.died", source=source.id, retry_seconds=RESTART_SECONDS)
+            await asyncio.sleep(RESTART_SECONDS)

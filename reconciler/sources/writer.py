@@ -60,11 +60,11 @@ class Writer:
         for _, stage in groupby(wants, key=lambda want: _STAGE[want.key.kind]):
             await each(stage, one)
 
-    async def delete_all(self, objects: Iterable[Live], gone: Callable[[Live, Problem | None], None]) -> None:
-        """Delete stage by stage; tell `gone` of each that is gone, going, no longer ours, or was refused."""
+    async def delete_all(self, objects: Iterable[Live], done: Callable[[Live, Problem | bool], None]) -> None:
+        """Delete stage by stage; tell `done` of each whether we deleted it (False: gone, or not ours any more), or why not."""
 
         async def one(obj: Live) -> None:
-            gone(obj, await self._delete(obj))
+            done(obj, await self._delete(obj))
 
         for _, stage in groupby(objects, key=lambda obj: _STAGE[obj.key.kind]):
             await each(stage, one)
@@ -115,17 +115,17 @@ class Writer:
     def _claimed(self, want: Wanted, owner: str) -> Problem:
         return _problem(want, f'it belongs to the source "{owner}" already', hint="Keep it in one of the two folders only.")
 
-    async def _delete(self, obj: Live) -> Problem | None:
+    async def _delete(self, obj: Live) -> Problem | bool:
         key, resource, namespace = obj.key, RESOURCES[obj.key.kind], obj.key.namespace or None
         hint = "It is tried again."
         try:
             there = await self.client.get(resource, namespace, key.name)
             if there is None or there["metadata"]["uid"] != obj.uid or live(key.kind, there, self.source) is None:
-                return None
+                return False
             if self.claims.sought(key, self.source):
                 await self.let_go(obj)
                 log.info("source.handed_over", **_who(key), source=self.source, file=obj.file, uid=obj.uid)
-                return None
+                return False
             if key.kind == "Namespace" and (inside := await self._strangers(key.name)):
                 message = f"cannot delete the namespace: it still holds {inside}, which did not come from this source"
                 return Problem(obj.file, object=key.label, message=message, hint="Delete that first, or put the namespace back.")
@@ -135,17 +135,26 @@ class Writer:
             raise
         except ApiError as error:
             if error.code in (404, 409):
-                return None
+                return False
             return Problem(obj.file, object=key.label, message=f"cannot delete it: {error.message}", hint=hint)
         log.info("source.deleted", **_who(key), source=self.source, file=obj.file, uid=obj.uid, why="no file holds it any more")
-        return None
+        return True
 
     async def let_go(self, obj: Live) -> None:
-        """Take our label and annotation off, and nothing else; an object that is gone, or another by now, is fine."""
-        marks = {"labels": {SOURCE_LABEL: None}, "annotations": {SOURCE_FILE_ANNOTATION: None}}
+        """Take our label, annotation and ownership of fields off, and nothing else. An object that is gone is fine."""
         resource, namespace = RESOURCES[obj.key.kind], obj.key.namespace or None
+        there = await self.client.get(resource, namespace, obj.key.name)
+        if there is None or there["metadata"]["uid"] != obj.uid:
+            return
+        others = [field for field in there["metadata"].get("managedFields") or () if field.get("manager") != manager(self.source)]
+        meta = {
+            "uid": obj.uid,
+            "labels": {SOURCE_LABEL: None},
+            "annotations": {SOURCE_FILE_ANNOTATION: None},
+            "managedFields": others or [{}],
+        }
         try:
-            await self.client.patch(resource, namespace, obj.key.name, {"metadata": {"uid": obj.uid, **marks}})
+            await self.client.patch(resource, namespace, obj.key.name, {"metadata": meta})
         except ApiError as error:
             if error.code not in (404, 409):
                 raise

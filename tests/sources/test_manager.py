@@ -54,7 +54,7 @@ async def test_sources_are_found_again(world):
 
 
 async def test_forgetting_a_source(world):
-    """Its objects stay, unlabelled and untouched; its files mean nothing any more; a restart does not bring it back."""
+    """Its objects stay, unlabelled, its fields nobody's; its files mean nothing any more; a restart does not bring it back."""
     world.write("a.yaml", "a")
     async with world.followed() as status:
         before = await uids(world)
@@ -64,6 +64,7 @@ async def test_forgetting_a_source(world):
         meta = (await world.machines())["a"]["metadata"]
         assert SOURCE_LABEL not in (meta.get("labels") or {})
         assert SOURCE_FILE_ANNOTATION not in (meta.get("annotations") or {})
+        assert f"source/{status['id']}" not in [field["manager"] for field in meta.get("managedFields") or ()]
         assert (await world.client.list(CONFIGMAPS, labels="anneal.dev/kind=source"))[0] == []
         with pytest.raises(SourceError, match="none of that name"):
             await world.sources.remove(status["id"])

@@ -131,6 +131,7 @@ async def test_an_object_that_moves_from_one_source_to_another(world, tmp_path):
 
         await until(owners, {status["id"]})
         assert await uids(world) == before
+        assert world.events.of("Pruned") == []
 
 
 @pytest.mark.parametrize("name", ["anneal-installation", "anneal-source-x"])
