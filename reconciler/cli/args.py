@@ -58,6 +58,11 @@ class Parser(argparse.ArgumentParser):
         """All flags of this verb."""
         return [text for action in self._actions for text in action.option_strings]
 
+    def takes_value(self, flag: str) -> bool:
+        """True if the word after this flag belongs to it."""
+        action = self._option_string_actions.get(flag)
+        return action is not None and action.nargs is None
+
     def values_of(self, flag: str) -> Sequence[str]:
         """The values that a flag allows, if it has a closed list."""
         action = self._option_string_actions.get(flag)

@@ -46,10 +46,12 @@ def candidates(words: list[str]) -> list[str]:
         return [choice for choice in choices if choice.startswith(last)]
     if before[-1] in ("-n", "--namespace"):
         return [name for name in _names("namespaces", before) if name.startswith(last)]
-    return _positional(before, last)
+    words = [word for i, word in enumerate(before) if not word.startswith("-") and not (i and parser.takes_value(before[i - 1]))]
+    return _positional(before, words, last)
 
 
-def _positional(before: list[str], last: str) -> list[str]:
+def _positional(before: list[str], words: list[str], last: str) -> list[str]:
+    """`words` are those of `before` that are neither flags nor their values."""
     verb = before[0]
     if verb == "up":
         return [FILES]
@@ -60,9 +62,8 @@ def _positional(before: list[str], last: str) -> list[str]:
     if "/" in last:
         kind = last.split("/", 1)[0]
         return [found for name in _names(kind, before) if (found := f"{kind}/{name}").startswith(last)]
-    given = [word for word in before[1:] if not word.startswith("-")]
-    if verb in ("get", "describe", "delete", "wait") and given and "/" not in given[0]:
-        return [name for name in _names(given[0], before) if name.startswith(last)]
+    if verb in ("get", "describe", "delete", "wait") and len(words) > 1 and "/" not in words[1]:
+        return [name for name in _names(words[1], before) if name.startswith(last)]
     slash = "/" if verb in ("why", "logs", "plan", "tree") else ""
     return [kind + slash for kind in _kinds(before) if kind.startswith(last)]
 
