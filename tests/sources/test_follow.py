@@ -3,6 +3,7 @@
 import asyncio
 
 from reconciler.client import CONFIGMAPS, SECRETS, ours
+from reconciler.sources.folder import Pace
 from reconciler.sources.objects import NAMESPACES
 from specs.meta import SOURCE_FILE_ANNOTATION, SOURCE_LABEL
 from tests.sources.conftest import MACHINES, machine, until
@@ -63,7 +64,7 @@ async def test_what_never_came_from_the_source_is_left_alone(world):
 async def test_an_object_that_moves_is_not_deleted(world):
     """From one file to another, it is the same object; so is one whose file was renamed, and one that is gone for a moment."""
     world.write("a.yaml", "a", "b")
-    async with world.followed():
+    async with world.followed(pace=Pace(settle=10.0)):
         before = await uids(world)
         world.write("z.yaml", "a")
         world.write("a.yaml", "b")
