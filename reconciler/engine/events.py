@@ -15,8 +15,14 @@ from drivers.contract import DriverError, Step
 from reconciler.client import EVENTS, ApiError, Client, Object
 from reconciler.engine.clock import Clock, to_text
 from reconciler.engine.verdicts import VERBS
+from specs.meta import Reason
 
 log = structlog.get_logger()
+
+ON_THE_WAY = frozenset(
+    {Reason.PENDING, Reason.CREATING, Reason.BUILDING, Reason.UPDATING, Reason.REPLACING, Reason.DELETING, Reason.VERIFYING}
+)
+"""Not ready, and nothing is wrong."""
 
 BACKLOG = 10_000
 REMEMBERED = 5_000
@@ -41,7 +47,8 @@ class Recorder:
 
     def ready(self, obj: Object, condition: Mapping[str, Any]) -> None:
         """The Ready condition changed."""
-        kind = "Normal" if condition["status"] == "True" else "Warning"
+        fine = condition["status"] == "True" or condition["reason"] in ON_THE_WAY
+        kind = "Normal" if fine else "Warning"
         self.say(obj, kind, condition["reason"], condition["message"] or f"Ready is {condition['status']}")
 
     def say(self, obj: Object, kind: str, reason: str, message: str) -> None:

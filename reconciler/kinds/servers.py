@@ -154,7 +154,7 @@ def _settled(ref: str, server: Server, spec: SimulatedMachine, seen: Seen, wante
         *_drift(ref, server, spec, seen),
         *_lead_address(seen, ref),
     ]
-    return tuple(steps) or Done()
+    return tuple(steps) or Done(", ".join((server.state, *server.addresses)))
 
 
 def _drift(ref: str, server: Server, spec: SimulatedMachine, seen: Seen) -> Iterator[Step]:
