@@ -62,7 +62,7 @@ def quiet(obj: Object | None) -> bool:
 
 SCENARIOS = {
     "create": Scenario(17, create, quiet, exists=False),
-    "change": Scenario(6, change, quiet),
-    "replace": Scenario(14, replace, quiet),
-    "delete": Scenario(12, delete, gone),
+    "change": Scenario(5, change, quiet),
+    "replace": Scenario(16, replace, quiet),
+    "delete": Scenario(9, delete, gone),
 }
