@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from reconciler.api import deletion, errors, listing
-from reconciler.api.admission import FieldValidation, Options, check_identity, drop_unknown, for_create, for_update
+from reconciler.api.admission import FieldValidation, Options, check_identity, drop_unknown, for_create, for_update, metadata_of
 from reconciler.api.codec import Codec, dump
 from reconciler.api.deletion import DeleteOptions
 from reconciler.api.jsonvalue import clone_object
@@ -106,9 +106,7 @@ class Core:
     async def create(self, rtype: ResourceType, namespace: str, obj: Object, options: Options) -> Written:
         """Create from `obj`, which is changed. 409 if the name is taken, 404 if the namespace is not there."""
         with _store_errors():
-            meta = obj.setdefault("metadata", {})
-            if not isinstance(meta, dict):
-                raise errors.bad_request("metadata of the provided object is no map")
+            meta = metadata_of(obj)
             self._check_namespace(rtype, namespace, str(meta.get("name", "")))
             generated = not meta.get("name")
             for _ in range(ATTEMPTS):
@@ -127,7 +125,7 @@ class Core:
 
     async def replace(self, rtype: ResourceType, namespace: str, name: str, obj: Object, options: Options) -> Written:
         """Put `obj` in place of the object. 409 if its resourceVersion is not the current one."""
-        if rtype.counts_generations and not (obj.get("metadata") or {}).get("resourceVersion"):
+        if rtype.counts_generations and not metadata_of(obj).get("resourceVersion"):
             cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion")
             raise errors.invalid(rtype, name, [cause])
         return await self._update(rtype, namespace, name, lambda old: clone_object(obj), options)
@@ -290,9 +288,7 @@ class Core:
 def _check_applied(rtype: ResourceType, name: str, applied: Any) -> None:
     if not isinstance(applied, dict):
         raise errors.bad_request("the body of an apply must be an object")
-    meta = applied.setdefault("metadata", {})
-    if not isinstance(meta, dict):
-        raise errors.bad_request("metadata of the provided object is no map")
+    meta = metadata_of(applied)
     if meta.get("managedFields"):
         raise errors.bad_request("metadata.managedFields must be nil")
     if meta.setdefault("name", name) != name:
