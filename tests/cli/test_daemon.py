@@ -145,6 +145,19 @@ def test_in_the_foreground_it_lives_as_long_as_the_command(installed: Cli, specs
     assert not alive(pid)
 
 
+def test_without_a_terminal_the_foreground_ends_on_sigterm(installed: Cli, specs: Path) -> None:
+    """As a service or a container runs it: the log goes to stderr, SIGTERM stops the daemon too."""
+    running = installed.start("up", str(specs))
+    assert running.stdout is not None
+    assert running.stdout.readline().startswith("SOURCE")
+    pid = pid_of(installed)
+    running.terminate()
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert "daemon.started" in err
+    assert not alive(pid)
+
+
 def test_plan_says_what_would_be_done_and_does_nothing(installed: Cli, cloud: CloudProcess, tmp_path: Path) -> None:
     """Exit 2 and the steps while something is to do; 0 when there is nothing; 1 for what is invalid; the cloud sees no write."""
     assert installed("up", "-d").code == 0
