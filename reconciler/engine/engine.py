@@ -116,7 +116,8 @@ class Engine:
             self.index.update(key, meta["uid"], (), owners)
             return
         self.index.update(key, meta["uid"], kind.references(model), owners)
-        self.index.record(key, kind.provider(model), _refs(obj.get("status") or {}, kind.imported(model)))
+        imported = kind.imported(model)
+        self.index.record(key, kind.provider(model), _refs(obj.get("status") or {}, imported), imports=bool(imported))
 
     async def say_broken(self, key: Key, error: BaseException) -> None:
         """A kind's code raised: say so on the object. Its text may hold anything, so only its class is told."""
@@ -169,7 +170,7 @@ class Engine:
         seen = await self._observe(subject, drivers, after)
         settled = record.settle(subject.status, seen, {p: d.settle_seconds for p, d in drivers.items()}, subject.now)
         subject.status = dict(settled.status)
-        self.index.record(subject.key, kind.provider(model), self._own_refs(subject))
+        self.index.record(subject.key, kind.provider(model), self._own_refs(subject), imports=bool(kind.imported(model)))
         plan = (kind.teardown if subject.deleting else kind.plan)(model, seen, subject.now)
         if isinstance(plan, tuple):
             plan = await self._gate(subject, plan, settled, drivers)

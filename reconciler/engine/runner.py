@@ -18,6 +18,9 @@ from reconciler.metrics import METRICS
 
 log = structlog.get_logger()
 
+REMEMBER_SECONDS = 600.0
+"""Longer than any list call takes."""
+
 
 @dataclass(slots=True)
 class Runner:
@@ -29,14 +32,17 @@ class Runner:
     pass_seconds: float = 120.0
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
     _after: dict[Key, float] = field(default_factory=dict)
+    _acted: dict[Key, float] = field(default_factory=dict)
+    """Key → when the last pass that may have changed something ended."""
     _prints: dict[str, dict[str, int] | None] = field(default_factory=dict)
 
     def wake(self, key: Key, after: float | None = None) -> None:
-        """Look at this object soon; an observation as old as `after` will do, by default none older than the pass."""
-        if after is None:
-            self._after.pop(key, None)
-        else:
-            self._after[key] = after
+        """Look at this object soon; an observation as old as `after` will do, by default none older than this call.
+
+        Of several wake-ups the latest time counts. An observation is never older than what we last did to the object ourselves.
+        """
+        wanted = self.engine.clock.monotonic() if after is None else after
+        self._after[key] = max(wanted, self._after.get(key, wanted))
         self.queue.add(key)
 
     def wake_all(self, keys: Iterable[Key], after: float | None = None) -> None:
@@ -64,14 +70,16 @@ class Runner:
 
     async def _one(self, key: Key) -> None:
         clock = self.engine.clock
-        after = self._after.pop(key, clock.monotonic())
         started = clock.monotonic()
+        after = max(self._after.pop(key, started), self._acted.get(key, 0.0))
         outcome = "error"
+        acted = True
         try:
             with structlog.contextvars.bound_contextvars(plural=key.plural, namespace=key.namespace, name=key.name):
                 async with asyncio.timeout(self.pass_seconds):
                     again = await self.engine.reconcile(key, after)
             self._requeue(key, again)
+            acted = again.seconds is not None
             outcome = "ok"
         except LeaseLost as error:
             outcome = "fenced"
@@ -89,6 +97,8 @@ class Runner:
             log.exception("engine.broken", key=str(key), retry_in=round(self.queue.retry(key), 1))
             await self._say_broken(key, error)
         finally:
+            if acted:
+                self._acted[key] = clock.monotonic()
             METRICS.reconciled(key.plural, outcome, clock.monotonic() - started)
 
     def _requeue(self, key: Key, again: Again) -> None:
@@ -111,6 +121,8 @@ class Runner:
         while True:
             await asyncio.sleep(self.poll_seconds * (0.9 + 0.2 * random.random()))  # noqa: S311
             await self.survey()
+            past = self.engine.clock.monotonic() - REMEMBER_SECONDS
+            self._acted = {key: when for key, when in self._acted.items() if when > past}
 
     async def survey(self) -> dict[str, float]:
         """Survey every driver once; returns provider → the time of its oldest survey, for those that answered."""
@@ -121,6 +133,7 @@ class Runner:
                 self._compare(provider, driver.name, answer)
             if all(isinstance(answer, Survey) for answer in answers):
                 taken[provider] = min(answer.taken for answer in answers if isinstance(answer, Survey))
+                self.wake_all(self.engine.index.importers(provider), taken[provider])
         return taken
 
     def _compare(self, provider: str, driver: str, answer: Survey | Unknown) -> None:

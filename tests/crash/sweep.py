@@ -112,8 +112,7 @@ class Bench:
                 uid = await _play(world, scenario, machine)
             if await world.get(machine) is not None:
                 await world.rounds(2)  # nothing is done any more, though all was looked at twice
-            counted = Path(env.get("ANNEAL_CRASH_COUNT", ""))
-            points = len(counted.read_text().splitlines()) if counted.is_file() else 0
+            points = _counted(env)
             result = await _look(world, machine, uid, points)
             await _tidy(world, machine)
         finally:
@@ -140,6 +139,11 @@ async def _play(world: World, scenario: Scenario, name: str) -> str:
         if scenario.over(obj):
             return uid
         await asyncio.sleep(0.02)
+
+
+def _counted(env: Mapping[str, str]) -> int:
+    file = Path(env.get("ANNEAL_CRASH_COUNT", ""))
+    return len(file.read_text().splitlines()) if file.is_file() else 0
 
 
 async def _uid(world: World, name: str) -> str:
