@@ -90,7 +90,10 @@ class Daemon:
         kinds: dict[str, Kind[Any]] = all_kinds(self.providers)
         recorder = Recorder(client, self.clock)
         limits = breaker.Limits(settings.breaker_count, settings.breaker_share)
-        self.engine = Engine(client, self.clock, kinds, installation_id, recorder, limits=limits)
+        self.engine = Engine(
+            client, self.clock, kinds, installation_id, recorder,
+            limits=limits, look_seconds=settings.poll_seconds, retry_scale=settings.retry_scale,
+        )  # fmt: skip
         queue: WorkQueue[Key] = WorkQueue(Backoff(settings.backoff_base_seconds, settings.backoff_cap_seconds))
         self.runner = Runner(self.engine, settings.workers, settings.poll_seconds, settings.pass_seconds, queue)
         watched = [*(ours(plural) for plural in kinds), CONFIGMAPS, SECRETS]
@@ -209,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
         home.prepare()
         lock = HomeLock(home)
         lock.acquire()
-        logs.setup(home)
+        logs.setup(home, level=logs.level_from_env())
         collecting.settle()
         asyncio.run(_amain(home, args.kubeconfig, args.bind))
     except (HomeLocked, UnsafeFile, StoreError, SecretBoxError, OSError, ValueError, ApiError) as error:

@@ -35,6 +35,8 @@ class Settings:
     """How long a create at the simulated cloud may stay invisible."""
     call_seconds: float = 30.0
     """Time limit of one call to a provider."""
+    retry_scale: float = 1.0
+    """Stretches the pauses after a provider's refusals: a minute after a quota, two after a policy, five seconds otherwise."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:

@@ -79,6 +79,10 @@ class Engine:
     recorder: Recorder
     index: Index = field(default_factory=Index)
     limits: breaker.Limits = field(default_factory=breaker.Limits)
+    look_seconds: float = 30.0
+    """How soon to look again at what cannot be told now, where the provider says nothing of it."""
+    retry_scale: float = 1.0
+    """Stretches the pauses after a provider's refusals; below 1 for tests."""
     breakers: dict[str, str] = field(default_factory=dict)
     """Provider → why its breaker is open."""
     approved: dict[str, float] = field(default_factory=dict)
@@ -164,7 +168,7 @@ class Engine:
         try:
             drivers = await kind.drivers(model)
         except DriverError as error:
-            return await self._finish(subject, {}, _wait_for(error))
+            return await self._finish(subject, {}, self._wait_for(error))
         for driver in drivers.values():
             self.drivers.setdefault(kind.provider(model), {})[driver.name] = driver
         seen = await self._observe(subject, drivers, after)
@@ -226,7 +230,7 @@ class Engine:
         listed: set[str] = set()
         for survey in surveys:
             if isinstance(survey, Unknown):
-                return _wait_for(survey.error)
+                return self._wait_for(survey.error)
             listed |= survey.refs
         wanting = self._wanting.setdefault(provider, set())
         ref = step.ref or record.recorded(subject.status).get(step.part) or ""
@@ -243,7 +247,7 @@ class Engine:
         self.breakers[provider] = why
         METRICS.breaker_open.labels(provider).set(1)
         message = f"{why} at {provider}: nothing is replaced until most are back, or until `anneal confirm --breaker {provider}`"
-        return Wait(Reason.BREAKER_OPEN, message, 30.0)
+        return Wait(Reason.BREAKER_OPEN, message, self.look_seconds)
 
     async def _act(self, subject: Subject, steps: tuple[Step, ...], seen: Seen, driver: Driver[Any]) -> Again:
         """Make one call: what is about to happen is stored before, what came of it after."""
@@ -303,8 +307,10 @@ class Engine:
         if step.verb == "create":
             subject.status = record.without_intent(subject.status, step.part)
         if step.verb != "delete" and not subject.deleting:
-            subject.status = record.with_failure(subject.status, step.part, error, subject.generation, subject.now)
-            held = record.may_try(subject.status, step.part, subject.generation, subject.now) or _wait_for(error)
+            subject.status = record.with_failure(
+                subject.status, step.part, error, subject.generation, subject.now, self.retry_scale
+            )
+            held = record.may_try(subject.status, step.part, subject.generation, subject.now) or self._wait_for(error)
             return await self._finish(subject, seen, held)
         await self._finish(subject, seen, Wait(error.reason, f"cannot {step.verb} {step.part}: {error}", 0))
         raise Failed(f"cannot {step.verb} {step.part}: {error}", error.retry_after)
@@ -344,6 +350,9 @@ class Engine:
         both = verdicts.combined(kind.verdicts(model, seen, plan), engines)
         subject.status = record.with_conditions(subject.status, both, subject.generation, subject.now)
 
+    def _wait_for(self, error: DriverError) -> Wait:
+        return Wait(error.reason, str(error), error.retry_after or self.look_seconds)
+
     async def _say_paused(self, subject: Subject) -> Again:
         kept = [v for v in _verdicts(subject) if v.type not in ("Paused", "Progressing")]
         message = "paused by annotation: nothing is looked at, nothing is changed; remove the annotation to go on"
@@ -369,10 +378,6 @@ class Engine:
         return Again()
 
 
-def _wait_for(error: DriverError) -> Wait:
-    return Wait(error.reason, str(error), error.retry_after or 30.0)
-
-
 def _refs(status: Mapping[str, Any], imported: Mapping[str, str]) -> frozenset[str]:
     """The ids of what is ours and should be there: not what was imported, not what is being deleted."""
     rows = record.rows(status, "parts")
@@ -381,7 +386,7 @@ def _refs(status: Mapping[str, Any], imported: Mapping[str, str]) -> frozenset[s
 
 def _verdicts(subject: Subject) -> list[Verdict]:
     rows = record.rows(subject.status, "conditions")
-    return [Verdict(row["type"], row["status"], Reason(row["reason"]), row["message"]) for row in rows]
+    return [Verdict(row["type"], row["status"], record.reason_of(row), row["message"]) for row in rows]
 
 
 def _ready(status: Mapping[str, Any]) -> dict[str, Any] | None:

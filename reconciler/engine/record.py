@@ -27,6 +27,14 @@ RETRY_BASE_SECONDS: Mapping[Reason, float] = {Reason.QUOTA_EXCEEDED: 60.0, Reaso
 RETRY_CAP_SECONDS = 900.0
 
 
+def reason_of(row: Mapping[str, Any]) -> Reason:
+    """The reason that a stored row gives. Others may write a status too: a word that is not on our list says nothing."""
+    try:
+        return Reason(row["reason"])
+    except ValueError:
+        return Reason.INTERNAL_ERROR
+
+
 def rows(status: Mapping[str, Any], field: str) -> list[Record]:
     """The records under one field, none if it is absent."""
     return status.get(field) or []
@@ -96,10 +104,13 @@ def settle(status: Status, seen: Seen, settle_seconds: Mapping[str, float], now:
     return Settled(status, open_until)
 
 
-def with_failure(status: Status, part: str, error: DriverError, generation: int, now: datetime) -> Status:
-    """The provider refused; nothing exists. Counted for this generation of the spec, so that a restart does not start over."""
+def with_failure(status: Status, part: str, error: DriverError, generation: int, now: datetime, scale: float = 1.0) -> Status:
+    """The provider refused; nothing exists. Counted for this generation of the spec, so that a restart does not start over.
+
+    The pause doubles with each failure; `scale` stretches it, but never below what the provider asked for.
+    """
     count = failures_of(status, part, generation) + 1
-    pause = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS.get(error.reason, 5.0) * 2.0 ** (count - 1))
+    pause = scale * min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS.get(error.reason, 5.0) * 2.0 ** min(count - 1, 60))
     pause = max(pause, error.retry_after or 0.0)
     return _with_row(status, part, count, generation, error.reason, str(error), now, pause)
 
@@ -113,7 +124,8 @@ def _with_row(
     status: Status, part: str, count: int, generation: int, reason: Reason, message: str, now: datetime, pause: float
 ) -> Status:
     row = {"part": part, "count": count, "generation": generation, "time": to_text(now), "reason": str(reason)}
-    row |= {"notBefore": to_text(now + timedelta(seconds=pause)), "message": message[:1024]}
+    not_before = now + timedelta(seconds=pause, microseconds=999_999)  # whole seconds are stored: never earlier than asked
+    row |= {"notBefore": to_text(not_before), "message": message[:1024]}
     return {**status, "failures": [*(r for r in rows(status, "failures") if r["part"] != part), row]}
 
 
@@ -138,7 +150,7 @@ def may_try(status: Mapping[str, Any], part: str, generation: int, now: datetime
     """Say whether a call that was refused before may be tried again now: None if it may."""
     if not (past := failure(status, part, generation)):
         return None
-    reason, count = Reason(past["reason"]), past["count"]
+    reason, count = reason_of(past), past["count"]
     if reason is InvalidConfiguration.reason:
         return Stop(reason, f"{past['message']}; not tried again before the spec changes")
     left = (from_text(past["notBefore"]) - now).total_seconds()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import structlog
 
 from drivers.contract import LeaseLost, Survey, Unknown
-from reconciler.client import ApiError
 from reconciler.engine.engine import Again, Engine, Failed
 from reconciler.engine.kind import Key
 from reconciler.engine.workqueue import WorkQueue
@@ -113,8 +112,8 @@ class Runner:
     async def _say_broken(self, key: Key, error: Exception) -> None:
         try:
             await self.engine.say_broken(key, error)
-        except ApiError as failed:
-            log.warning("engine.cannot_say", key=str(key), error=str(failed))
+        except Exception as failed:  # saying that it is broken must not break more
+            log.warning("engine.cannot_say", key=str(key), error=repr(failed))
 
     async def _survey_forever(self) -> None:
         """One list call per driver and round wakes exactly the objects whose parts changed outside."""
