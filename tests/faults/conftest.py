@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.proxy import Proxy, proxy
+from tests.support.apiprocess import ApiProcess
 from tests.support.cloud import CloudProcess
-from tests.support.world import World, running_world
+from tests.support.world import World, external_world, running_world
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +22,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The daemon's environment: `@pytest.mark.parametrize("settings", […], indirect=True)`, or `settings` as a module's table."""
+    """The daemon's environment: the module's table SETTINGS, if it has one."""
     table: dict[str, str] = getattr(request.module, "SETTINGS", {})
     return table
 
@@ -29,4 +31,28 @@ def settings(request: pytest.FixtureRequest) -> dict[str, str]:
 async def world(cloud: CloudProcess, tmp_path: Path, settings: dict[str, str]) -> AsyncIterator[World]:
     """A running daemon beside an empty, honest cloud."""
     async with running_world(cloud, tmp_path / "home", settings) as there:
+        yield there
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ApiProcess]:
+    """An API server that outlives daemons."""
+    with ApiProcess(tmp_path / "api") as process:
+        yield process
+
+
+@pytest.fixture
+async def between(api: ApiProcess, tmp_path: Path) -> AsyncIterator[Proxy]:
+    """What stands between the API server and the daemon of `apart`."""
+    async with proxy(api.kubeconfig, tmp_path) as there:
+        yield there
+
+
+@pytest.fixture
+async def apart(
+    cloud: CloudProcess, tmp_path: Path, api: ApiProcess, between: Proxy, settings: dict[str, str]
+) -> AsyncIterator[World]:
+    """A daemon, not started yet, whose API server is elsewhere, behind the proxy. Our client goes there directly."""
+    cloud.admin.reset()
+    async with external_world(cloud, tmp_path / "home", api.kubeconfig, between.kubeconfig, settings) as there:
         yield there

@@ -40,6 +40,8 @@ class DaemonProcess:
     env: Mapping[str, str] = field(default_factory=dict)
     args: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
+    module: str = "reconciler.daemon"
+    """What is run; tests that need a broken daemon have their own."""
 
     @property
     def home(self) -> Home:
@@ -53,7 +55,7 @@ class DaemonProcess:
         full = {key: value for key, value in os.environ.items() if not key.startswith("ANNEAL_")}
         full |= QUICK | dict(self.env) | dict(env or {}) | {"PYTHONUNBUFFERED": "1"}
         output = (self.root / "output.log").open("ab")
-        command = [sys.executable, "-m", "reconciler.daemon", "--home", str(self.root), *self.args]
+        command = [sys.executable, "-m", self.module, "--home", str(self.root), *self.args]
         self.process = subprocess.Popen(command, cwd=ROOT, env=full, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         output.close()
         if wait:

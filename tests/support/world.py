@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from reconciler.client import Client, Object, ours
 from reconciler.http_client import HttpClient
@@ -103,6 +108,33 @@ class World:
         alive = {item["metadata"]["uid"] for item in items}
         things = [thing for table in self.admin.inventory().values() for thing in table]
         return [t["name"] or t["id"] for t in things if t["tags"].get("anneal-owner") not in (None, *alive)]
+
+
+@asynccontextmanager
+async def external_world(
+    cloud: CloudProcess, root: Path, api: Path, kubeconfig: Path | None = None, env: Mapping[str, str] | None = None
+) -> AsyncIterator[World]:
+    """A daemon that is not started yet, for an API server that is there: `api` leads us to it, `kubeconfig` the daemon."""
+    daemon = DaemonProcess(root, SWIFT | dict(env or {}), ("--kubeconfig", str(kubeconfig or api)))
+    client = HttpClient.from_kubeconfig(api)
+    try:
+        yield World(cloud, daemon, client)
+    finally:
+        daemon.signal(signal.SIGCONT)
+        daemon.kill()
+        await client.close()
+
+
+async def ask(daemon: DaemonProcess, path: str) -> tuple[int, str]:
+    """GET one of the daemon's own answers: status and body."""
+    port = json.loads(daemon.home.server_record.read_text())["port"]
+    token = (daemon.home.pki / "token").read_text().strip()
+    context = ssl.create_default_context(cafile=str(daemon.home.pki / "ca.crt"))
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
+        http.get(f"https://127.0.0.1:{port}{path}", ssl=context) as response,
+    ):
+        return response.status, await response.text()
 
 
 @asynccontextmanager
