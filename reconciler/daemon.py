@@ -57,7 +57,7 @@ class Daemon:
     informer: Informer = field(init=False)
     lease: Lease = field(init=False)
     sources: SourceManager = field(init=False)
-    providers: Providers = field(init=False)
+    providers: Providers | None = field(init=False, default=None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve and reconcile until `stop`."""
@@ -74,7 +74,8 @@ class Daemon:
             if leading.done() and not leading.cancelled() and (error := leading.exception()):
                 raise error
         finally:
-            await self.providers.close()
+            if self.providers is not None:
+                await self.providers.close()
             await self.plane.stop()
             self.home.pidfile.unlink(missing_ok=True)
             log.info("daemon.stopped")
@@ -84,10 +85,10 @@ class Daemon:
         identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         exclusive = self.plane.mode == "embedded"
         self.lease = Lease(client, self.clock, identity, settings.lease_seconds, exclusive=exclusive)
-        self.providers = Providers(
+        self.providers = providers = Providers(
             client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds
         )
-        kinds: dict[str, Kind[Any]] = all_kinds(self.providers)
+        kinds: dict[str, Kind[Any]] = all_kinds(providers)
         recorder = Recorder(client, self.clock)
         limits = breaker.Limits(settings.breaker_count, settings.breaker_share)
         self.engine = Engine(
@@ -121,11 +122,13 @@ class Daemon:
             METRICS.leader.set(1)
             work = asyncio.create_task(self._work(), name="work")
             keep = asyncio.create_task(self.lease.keep(), name="lease")
-            done, _ = await asyncio.wait({work, keep}, return_when=asyncio.FIRST_COMPLETED)
-            METRICS.leader.set(0)
-            for task in (work, keep):
-                task.cancel()
-            await asyncio.gather(work, keep, return_exceptions=True)
+            try:
+                done, _ = await asyncio.wait({work, keep}, return_when=asyncio.FIRST_COMPLETED)
+            finally:  # also when the daemon stops: nothing may act once the API server is on its way down
+                METRICS.leader.set(0)
+                for task in (work, keep):
+                    task.cancel()
+                await asyncio.gather(work, keep, return_exceptions=True)
             if work in done and (error := work.exception()):
                 raise error
             self.informer.blind = "standing by"

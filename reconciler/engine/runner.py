@@ -64,6 +64,9 @@ class Runner:
             key = await self.queue.get()
             try:
                 await self._one(key)
+            except asyncio.CancelledError:  # the lease was lost: should we lead again, this pass is not forgotten
+                self.wake(key)
+                raise
             finally:
                 self.queue.done(key)
 
@@ -126,7 +129,7 @@ class Runner:
     async def survey(self) -> dict[str, float]:
         """Survey every driver once; returns provider → the time of its oldest survey, for those that answered."""
         taken: dict[str, float] = {}
-        for provider, drivers in list(self.engine.drivers.items()):
+        for provider, drivers in list(self.engine.guard.drivers.items()):
             answers = await asyncio.gather(*(driver.survey() for driver in drivers.values()))
             for driver, answer in zip(drivers.values(), answers, strict=True):
                 self._compare(provider, driver.name, answer)

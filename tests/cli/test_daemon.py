@@ -249,3 +249,12 @@ def test_a_log_is_followed(installed: Cli, specs: Path) -> None:
     following.terminate()
     following.communicate()
     assert "late" in line
+
+
+def test_a_stop_is_quiet(installed: Cli, specs: Path) -> None:
+    """What works is stopped before what it works with: a daemon that is told to stop logs no error and no warning."""
+    assert installed("up", "-d", str(specs)).code == 0
+    assert installed("down").code == 0
+    lines = (installed.home / "logs" / "daemon.log").read_text().splitlines()
+    assert '"daemon.stopped"' in lines[-1]
+    assert [line for line in lines if '"level":"info"' not in line] == []
