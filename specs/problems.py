@@ -26,6 +26,7 @@ _KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "
           "object": "an object"}  # fmt: skip
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and dashes, starting and ending with a letter or digit",
+    r"^https?://[!-?A-~]+$": "a URL with http or https, without credentials,",
     r"^[-._a-zA-Z0-9]+$": "letters, digits, dots, dashes and underscores",
 }
 

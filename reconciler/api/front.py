@@ -172,7 +172,8 @@ def _failure(error: ApiError) -> web.Response:
         headers["Retry-After"] = str(seconds)
     if error.code == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="anneal"'
-    return web.Response(body=orjson.dumps(error.status), status=error.code, headers=headers)
+    status = error.status or errors.status_error(error.code, error.reason, error.message).status  # another server's, unanswered
+    return web.Response(body=orjson.dumps(status), status=error.code, headers=headers)
 
 
 def _socket(host: str, port: int) -> socket.socket:

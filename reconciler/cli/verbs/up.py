@@ -76,7 +76,7 @@ def _join(args: argparse.Namespace, home: Home, pid: int, folders: list[str]) ->
         print(f"The daemon runs already (pid {pid}); `anneal up DIR` lets it follow a folder, `anneal status` says more.")
         return OK
     code = _follow(home, folders)
-    print(f"The daemon runs already (pid {pid}) and follows what you named.")
+    print(f"The daemon runs already (pid {pid}); `anneal status` shows what it follows.")
     if not args.detach and terminal.is_terminal():
         from reconciler.cli.live import show
 

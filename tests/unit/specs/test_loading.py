@@ -218,6 +218,7 @@ SECRET = "hunter2-hunter2!"
         MACHINE.replace("{local: {}}", f"{{local: {{}}, password: '{SECRET}'}}"),
         MACHINE.replace("{local: {}}", f"{{local: {{}}, remediation: {{maxRetry: '{SECRET}', password: 1}}}}")
                .replace("maxRetry", "authToken"),
+        MACHINE.replace("{local: {}}", f"{{simulated: {{endpoint: 'http://me:{SECRET}@a'}}}}"),
     ],
 )  # fmt: skip
 def test_no_error_repeats_a_secret(text: str) -> None:
