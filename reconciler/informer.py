@@ -18,6 +18,7 @@ from typing import Any
 
 import kopf
 import structlog
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from reconciler.client import ApiError, Client, Object, ResourceId
 from reconciler.engine.clock import Clock
@@ -136,12 +137,12 @@ class Informer:
         """Take a list in. What was heard of while it was under way is newer than the list, and stays."""
         known = self._heard.setdefault(resource, {})
         before = dict(known)
-        items, _ = await self.client.list(resource)
         present = set()
-        for item in items:
-            present.add(name := _name(item))
-            if known.get(name) is before.get(name):
-                self._hear(resource, item, deleted=False)
+        async for page in self.client.pages(resource):
+            for item in page:
+                present.add(name := _name(item))
+                if known.get(name) is before.get(name):
+                    self._hear(resource, item, deleted=False)
         for name in before.keys() - present:
             if known.get(name) is before[name]:
                 self._gone(resource, name)
@@ -171,7 +172,9 @@ class Informer:
         home = asyncio.get_running_loop()
         for resource in self.resources:
             self._register(registry, resource, home)
-        work = kopf.operator(registry=registry, settings=_settings(), standalone=True, clusterwide=True, ready_flag=ready)
+        work = kopf.operator(
+            registry=registry, settings=_settings(), memories=_Forgetful(), standalone=True, clusterwide=True, ready_flag=ready
+        )
         await in_own_loop(work, name="kopf")
 
     def _register(self, registry: Any, resource: ResourceId, home: asyncio.AbstractEventLoop) -> None:
@@ -224,6 +227,13 @@ class Informer:
             log.exception("informer.handler_failed", resource=resource.plural, name=obj["metadata"].get("name"))
 
 
+class _Forgetful(ResourceMemories):
+    """kopf keeps two kilobytes of empty sets for each object, for what we use nothing of."""
+
+    async def recall(self, raw_body: Any, *, ephemeral: bool = False, **more: Any) -> ResourceMemory:
+        return await super().recall(raw_body, ephemeral=True, **more)
+
+
 def _name(obj: Object) -> Name:
     meta = obj["metadata"]
     return meta.get("namespace") or "", meta["name"]
@@ -248,13 +258,14 @@ def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    settings.watching.chunk_size = 250
     settings.watching.server_timeout = 600
     settings.watching.connect_timeout = 5
     settings.watching.inactivity_timeout = WATCH_SILENCE_SECONDS
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
     settings.queueing.worker_limit = None
-    settings.queueing.idle_timeout = 1.0
+    settings.queueing.idle_timeout = 0.1  # kopf has a task for each object that it heard of so long ago
     settings.queueing.exit_timeout = 0.5
     settings.background.cancellation_polling = 1
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
