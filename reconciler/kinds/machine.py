@@ -44,7 +44,8 @@ class MachineKind:
         if obj.spec.simulated is None:
             return {"host": self.providers.local}
         cloud = await self.providers.simulated(obj.spec.simulated, obj.metadata.namespace or "default")
-        return {part: cloud[part.partition("/")[0]] for part in sorted(_wanted(obj.spec) | _on_record(obj))}
+        parts = sorted(_wanted(obj.spec) | _on_record(obj))  # others may write a status too: what we cannot name is not ours
+        return {part: cloud[table] for part in parts if (table := part.partition("/")[0]) in cloud}
 
     def imported(self, obj: Machine) -> Mapping[str, str]:
         """The server that somebody else made, by its id."""

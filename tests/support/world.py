@@ -138,10 +138,12 @@ async def ask(daemon: DaemonProcess, path: str) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def running_world(cloud: CloudProcess, root: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[World]:
+async def running_world(
+    cloud: CloudProcess, root: Path, env: Mapping[str, str] | None = None, *, module: str = "reconciler.daemon"
+) -> AsyncIterator[World]:
     """A daemon on a new home, beside an empty cloud. The daemon is killed at the end."""
     cloud.admin.reset()
-    daemon = DaemonProcess(root, SWIFT | dict(env or {}))
+    daemon = DaemonProcess(root, SWIFT | dict(env or {}), module=module)
     try:
         await daemon.start()
         client = HttpClient.from_kubeconfig(daemon.home.kubeconfig)
