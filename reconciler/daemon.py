@@ -120,6 +120,7 @@ class Daemon:
         while True:
             await self.lease.acquire()
             METRICS.leader.set(1)
+            self.engine.since = self.clock.now()
             work = asyncio.create_task(self._work(), name="work")
             keep = asyncio.create_task(self.lease.keep(), name="lease")
             try:

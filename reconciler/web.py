@@ -86,7 +86,7 @@ class Web:
                 "sources": self.sources.statuses(),
                 "kinds": [await self._kind(plural) for plural in self.engine.kinds],
                 "queue": {"depth": queue.depth, "busy": queue.busy, "retrying": queue.retrying},
-                "breakers": [{"driver": name, "open": True, "message": why} for name, why in self.engine.breakers.items()],
+                "breakers": [{"driver": name, "open": True, "message": why} for name, why in self.engine.guard.open.items()],
                 "informer": {"restarts": self.informer.restarts, "blind": self.informer.blind or None},
             }
         )
@@ -119,10 +119,10 @@ class Web:
         """Say yes to a large removal, or to mass remediation."""
         body = await _body(request)
         if provider := body.get("breaker"):
-            if provider not in self.engine.breakers:
+            if provider not in self.engine.guard.open:
                 return _refuse(404, f'no breaker is open for "{provider}"; `anneal status` shows those that are')
             if not body.get("dryRun"):
-                self.engine.approved[provider] = self.engine.clock.monotonic() + APPROVAL_SECONDS
+                self.engine.guard.approve(provider, APPROVAL_SECONDS)
                 self.runner.wake_all(self.engine.index.keys_of(provider))
             return _json({"confirmed": [{"breaker": provider, "removals": []}]})
         try:

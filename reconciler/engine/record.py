@@ -45,6 +45,11 @@ def recorded(status: Mapping[str, Any]) -> dict[str, str]:
     return {row["name"]: row["ref"] for row in rows(status, "parts")}
 
 
+def own_refs(status: Mapping[str, Any], imported: Mapping[str, str]) -> frozenset[str]:
+    """The ids of what is ours and should be there: not what was imported, not what is being deleted."""
+    return frozenset(row["ref"] for row in rows(status, "parts") if row["name"] not in imported and not row.get("deleting"))
+
+
 def with_part(status: Status, part: str, ref: str) -> Status:
     """The part exists under this id; whatever was intended for it is settled."""
     parts = [row for row in rows(status, "parts") if row["name"] != part]
@@ -82,8 +87,13 @@ class Settled:
     """Part → seconds until its intent may be given up."""
 
 
-def settle(status: Status, seen: Seen, settle_seconds: Mapping[str, float], now: datetime) -> Settled:
-    """Take the observations in: adopt what carries our tag, forget what was deleted as asked, keep doubtful intents open."""
+def settle(
+    status: Status, seen: Seen, settle_seconds: Mapping[str, float], now: datetime, since: datetime | None = None
+) -> Settled:
+    """Take the observations in: adopt what carries our tag, forget what was deleted as asked, keep doubtful intents open.
+
+    `since` is when this daemon began to lead: whoever stored an older intent may have sent it until then.
+    """
     for part, observation in seen.items():
         match observation:
             case Present(ref=ref) | Duplicate(keep=Present(ref=ref)):
@@ -96,7 +106,9 @@ def settle(status: Status, seen: Seen, settle_seconds: Mapping[str, float], now:
     open_until = {}
     for intent in rows(status, "intents"):
         part = intent["part"]
-        left = settle_seconds.get(part, 0.0) - (now - from_text(intent["time"])).total_seconds()
+        stored = from_text(intent["time"])
+        sent_until = max(stored, since) if since else stored
+        left = settle_seconds.get(part, 0.0) - (now - sent_until).total_seconds()
         if left > 0:
             open_until[part] = left
         elif isinstance(seen.get(part), Absent):

@@ -6,7 +6,7 @@ import pytest
 
 from specs.meta import FINALIZER
 from tests.support.cloud import fault
-from tests.support.daemon import condition_of
+from tests.support.daemon import condition_of, machine
 from tests.support.world import MACHINES, World, message
 
 REFUSALS = {
@@ -76,6 +76,14 @@ async def test_killed_while_it_waits(world: World) -> None:
     world.admin.faults()
     await world.gone("m")
     assert world.total() == {}
+
+
+async def test_what_was_never_begun_needs_no_cloud_to_go(world: World) -> None:
+    """A Machine with a mistyped endpoint has no part and no intent, so nothing can be outside: it goes though nobody answers."""
+    await world.client.create(MACHINES, "default", machine("m", simulated={"endpoint": "http://127.0.0.1:9"}))
+    await world.until("m", lambda obj: condition_of(obj).get("reason") == "ProviderUnreachable")
+    await world.delete("m")
+    await world.gone("m")
 
 
 async def _tried(world: World, times: int) -> None:
