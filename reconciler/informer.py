@@ -234,6 +234,19 @@ class _Forgetful(ResourceMemories):
         return await super().recall(raw_body, ephemeral=True, **more)
 
 
+class _NoDifference(kopf.DiffBaseStorage):
+    """kopf copies each object, deeply, to compare it with what it stored of it; we store nothing, and compare versions."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        pass
+
+
 def _name(obj: Object) -> Name:
     meta = obj["metadata"]
     return meta.get("namespace") or "", meta["name"]
@@ -258,6 +271,7 @@ def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = _NoDifference()
     settings.watching.chunk_size = 250
     settings.watching.server_timeout = 600
     settings.watching.connect_timeout = 5
