@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from reconciler import logtail
-from reconciler.client import Client, ours
+from reconciler.client import ApiError, Client, ours
 from reconciler.engine.engine import Engine
 from reconciler.engine.kind import Key
 from reconciler.engine.lease import Lease
@@ -24,6 +24,7 @@ from reconciler.planner import Planner
 from reconciler.sources.manager import SourceError, SourceManager
 from reconciler.why import why
 from specs.kinds import BY_PLURAL
+from specs.meta import Reason
 
 APPROVAL_SECONDS = 600.0
 """How long a person's yes to mass remediation holds."""
@@ -66,11 +67,18 @@ class Web:
             reasons.append(f"standing by: {self.lease.holder or 'somebody else'} leads")
         elif self.informer.blind:
             reasons.append(self.informer.blind)
+        if self.runner.trouble:
+            reasons.append(f"{Reason.STORE_UNAVAILABLE}: {self.runner.trouble}")
         return reasons
 
     async def status(self, _: web.Request) -> web.Response:
         """What `anneal status` shows."""
         reasons, queue = self.not_ready(), self.runner.queue
+        try:
+            kinds = [await self._kind(plural) for plural in self.engine.kinds]
+        except ApiError as error:  # the daemon can still say how it stands itself
+            kinds = []
+            reasons = [*reasons, f"the API server does not answer: {error.message}"]
         return _json(
             {
                 "version": self.version,
@@ -84,7 +92,7 @@ class Web:
                 "ready": not reasons,
                 "notReady": reasons,
                 "sources": self.sources.statuses(),
-                "kinds": [await self._kind(plural) for plural in self.engine.kinds],
+                "kinds": kinds,
                 "queue": {"depth": queue.depth, "busy": queue.busy, "retrying": queue.retrying},
                 "breakers": [{"driver": name, "open": True, "message": why} for name, why in self.engine.guard.open.items()],
                 "informer": {"restarts": self.informer.restarts, "blind": self.informer.blind or None},

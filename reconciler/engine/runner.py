@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from drivers.contract import LeaseLost, Survey, Unknown
+from reconciler.client import ApiUnavailable
 from reconciler.engine.engine import Again, Engine, Failed
 from reconciler.engine.kind import Key
 from reconciler.engine.workqueue import WorkQueue
@@ -30,6 +31,8 @@ class Runner:
     poll_seconds: float = 30.0
     pass_seconds: float = 120.0
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
+    trouble: str = ""
+    """Why the last pass could not read or store; empty once one can."""
     _after: dict[Key, float] = field(default_factory=dict)
     _acted: dict[Key, float] = field(default_factory=dict)
     """Key → when the last pass that may have changed something ended."""
@@ -82,12 +85,13 @@ class Runner:
                     again = await self.engine.reconcile(key, after)
             self._requeue(key, again)
             acted = again.seconds is not None
-            outcome = "ok"
+            outcome, self.trouble = "ok", ""
         except LeaseLost as error:
             outcome = "fenced"
             log.warning("engine.fenced", key=str(key), error=str(error))
             self.queue.add_after(key, 1.0)
         except Failed as error:
+            self.trouble = str(error) if isinstance(error.__cause__, ApiUnavailable) else self.trouble
             METRICS.retries.labels(key.plural).inc()
             delay = self.queue.retry(key)
             if error.retry_after:

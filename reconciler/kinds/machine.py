@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
-from drivers.contract import Done, Driver, Plan, Present, Seen, Step, Stop, Unknown, Wait
+from drivers.contract import Done, Driver, Duplicate, Plan, Present, Seen, Step, Stop, Unknown, Wait
 from drivers.local.facts import Facts
 from drivers.simulated.live import Address, Server
 from reconciler.client import SECRETS
@@ -97,6 +97,11 @@ class MachineKind:
                 provisioned = Verdict("Provisioned", "False", ready.reason, ready.message)
         yield ready
         yield provisioned
+        for part, observation in seen.items():
+            if isinstance(observation, Duplicate):
+                message = f"{len(observation.extra) + 1} of {part} carry our tag: {observation.keep.ref} is kept, the rest goes"
+                yield Verdict("DuplicateExternal", "True", Reason.DUPLICATE_EXTERNAL, message)
+                break
         yield Verdict("Bootstrapped", "True", Reason.NOT_REQUIRED, "nothing is installed on the hosts of this provider")
 
 
