@@ -51,6 +51,15 @@ def problems(model: type[BaseModel], obj: dict[str, Any], *, secret: bool = Fals
     return []
 
 
+def summary(model: type[BaseModel], obj: dict[str, Any]) -> str:
+    """Say in a line what is wrong first, and how much more is."""
+    found = problems(model, obj)
+    if not found:
+        return "it does not validate"
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{dotted(found[0].path)}: {found[0].message}{more}"
+
+
 def dotted(path: Path) -> str:
     """Write a path as Kubernetes does: `spec.ports[0].network`, `metadata.labels[app.kubernetes.io/name]`."""
     out = ""

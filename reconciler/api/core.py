@@ -177,7 +177,10 @@ class Core:
             return deletion.mark(rtype, old, options, self.now())
 
         with _store_errors():
-            return await self._mutate(rtype, key, change, dry_run=options.dry_run, deleting=True)
+            written = await self._mutate(rtype, key, change, dry_run=options.dry_run, deleting=True)
+        if not written.gone:
+            return written
+        return Written(errors.success(rtype, key.name, written.obj["metadata"]["uid"]), b"", gone=True)
 
     async def remove_namespace(self, name: str) -> bool:
         """Remove a namespace whose deletion was asked for, if it is empty and has no finalizers left."""
@@ -269,9 +272,7 @@ class Core:
             blob = self.codec.blob(rtype, key, tail)
             rv = await self.store.write(key, blob, expect=expect, deleted=gone, requires=requires)
         obj["metadata"]["resourceVersion"] = str(rv)
-        if gone:
-            return Written(errors.success(rtype, key.name, obj["metadata"]["uid"]), b"", gone=True)
-        return Written(obj, b"%b%d%b" % (rtype.head, rv, tail), created)
+        return Written(obj, b"%b%d%b" % (rtype.head, rv, tail), created, gone)
 
     def _check_namespace(self, rtype: ResourceType, namespace: str, name: str) -> None:
         if not rtype.namespaced:

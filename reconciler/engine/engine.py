@@ -147,8 +147,8 @@ class Engine:
             return Again()
         try:
             subject.parse()
-        except ValidationError as error:
-            saying.invalid(subject, error)
+        except ValidationError:
+            saying.invalid(subject)
             await subject.write_status()
             return Again()
         if subject.deleting and not subject.finalized:

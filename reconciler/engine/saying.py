@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
-
 from drivers.contract import Plan, Seen
 from reconciler.engine import record, verdicts
 from reconciler.engine.kind import Verdict
 from reconciler.engine.subject import Subject
 from specs.meta import Reason
+from specs.problems import summary
 
 PENDING = (
     Verdict("Ready", "False", Reason.PENDING, "its inputs are stored, nothing was created yet"),
@@ -39,11 +38,10 @@ def paused(subject: Subject) -> None:
     _say(subject, [*kept, *(Verdict(*row, Reason.PAUSED, message) for row in (("Paused", "True"), ("Progressing", "False")))])
 
 
-def invalid(subject: Subject, error: ValidationError) -> None:
+def invalid(subject: Subject) -> None:
     """What is stored does not validate any more."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(item) for item in first["loc"])
-    message = f"the stored object does not validate: {where}: {first['msg']}; what exists is left as it is; correct the spec"
+    wrong = summary(subject.kind.resource, subject.obj)
+    message = f"the stored object does not validate: {wrong}; what exists is left as it is; correct the spec"
     said = [Verdict(type, "False", Reason.INVALID_SPEC, message) for type in ("Ready", "Progressing")]
     if subject.deleting:
         said.append(Verdict("Deleting", "False", Reason.DELETION_BLOCKED, message))

@@ -17,6 +17,12 @@ from reconciler.engine.record import Status, merge_diff, own_refs
 from specs.meta import FINALIZER, PAUSED_ANNOTATION, Resource
 
 
+def paused(obj: Object) -> bool:
+    """Whether a person said, by annotation: hands off."""
+    value = (obj["metadata"].get("annotations") or {}).get(PAUSED_ANNOTATION)
+    return value is not None and value.lower() != "false"
+
+
 @dataclass(slots=True)
 class Subject:
     """The object of one pass. `obj` is as the API last returned it; `status` is what it should become."""
@@ -50,8 +56,7 @@ class Subject:
     @property
     def paused(self) -> bool:
         """Whether a person said: hands off."""
-        value = (self.obj["metadata"].get("annotations") or {}).get(PAUSED_ANNOTATION)
-        return value is not None and value.lower() != "false"
+        return paused(self.obj)
 
     @property
     def finalized(self) -> bool:

@@ -279,7 +279,8 @@ async def test_a_finalizer_keeps_the_object(server: ApiServer, http: aiohttp.Cli
         await server.client.patch(MACHINES, "default", "a", more)
     with pytest.raises(ApiError, match="already exists"):
         await server.client.create(MACHINES, "default", machine("a"))
-    await server.client.patch(MACHINES, "default", "a", {"metadata": {"finalizers": []}})
+    last = await server.client.patch(MACHINES, "default", "a", {"metadata": {"finalizers": []}})
+    assert last["kind"] == "Machine", "who patches is answered with the object, also when that was its end"
     assert await server.client.get(MACHINES, "default", "a") is None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -258,3 +260,42 @@ def test_a_stop_is_quiet(installed: Cli, specs: Path) -> None:
     lines = (installed.home / "logs" / "daemon.log").read_text().splitlines()
     assert '"daemon.stopped"' in lines[-1]
     assert [line for line in lines if '"level":"info"' not in line] == []
+
+
+def test_a_folder_is_followed_no_more(installed: Cli, specs: Path, tmp_path: Path) -> None:
+    """down DIR: the daemon runs on, the objects stay, what is edited there means nothing; an unknown folder is told."""
+    assert installed("up", "-d", str(specs)).code == 0
+    assert installed("down", str(tmp_path / "other")).code == 3
+    done = installed("down", str(specs))
+    assert done.code == 0, done.err
+    assert "1 object stays" in done.out
+    (specs / "a.yaml").unlink()
+    status = installed("status", "-o", "json")
+    assert (status.code, status.json["sources"]) == (0, [])
+    assert installed("get", "mch/laptop", "-o", "name").code == 0
+
+
+def test_what_is_paused_says_so(installed: Cli, specs: Path) -> None:
+    """A paused object is not called fine because it was fine before: why and plan say that it is paused."""
+    assert installed("up", "-d", str(specs)).code == 0
+    assert installed("wait", "mch/laptop", "--timeout=20s").code == 0
+    (specs / "a.yaml").write_text(machine("laptop").replace("metadata:", "metadata:\n  annotations: {anneal.dev/paused: 'true'}"))
+    assert installed("wait", "mch/laptop", "--for=condition=Paused", "--timeout=20s").code == 0
+    why = installed("why", "mch/laptop")
+    assert why.code == 1
+    assert "docs/runbooks/Paused.md" in why.out
+    assert "Paused" in installed("plan", "mch/laptop").out
+
+
+def test_status_is_answered_without_the_api_server(installed: Cli, tmp_path: Path) -> None:
+    """With a Kubernetes as control plane that went away, status says so; it is the daemon's own answer."""
+    there = tmp_path / "there"
+    command = [sys.executable, "-m", "reconciler.api", "--home", str(there)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        assert installed("up", "-d", "--kubeconfig", str(there / "kubeconfig")).code == 0
+        server.kill()
+    status = installed("status")
+    assert status.code == 1
+    assert "the API server does not answer" in status.out
