@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.client import ApiUnavailable
 from reconciler.http_client import HttpClient
-from tests.crash.scenarios import SCENARIOS, Scenario, create, delete
+from tests.crash.scenarios import SCENARIOS, Scenario, delete, remove_file
 from tests.support.cloud import CloudProcess
 from tests.support.daemon import DaemonProcess
 from tests.support.world import SWIFT, World, portrait
@@ -103,11 +103,11 @@ class Bench:
         self.stand.serial += 1
         machine = f"{name}-{self.stand.serial}"
         try:
-            if scenario.exists:
-                await create(world, machine)
+            if scenario.before is not None:
+                await scenario.before(world, machine)
                 await world.ready(machine)
             daemon.stop()
-            await daemon.start(env)
+            await daemon.start(env, wait=False)
             async with asyncio.timeout(LIMIT_SECONDS):
                 uid = await _play(world, scenario, machine)
             if await world.get(machine) is not None:
@@ -125,15 +125,16 @@ async def _play(world: World, scenario: Scenario, name: str) -> str:
     began, uid = False, ""
     while True:
         try:
-            if scenario.exists and not uid:
+            if scenario.before is not None and not uid:
                 uid = await _uid(world, name)
             if not began:
                 await scenario.begin(world, name)
                 began = True
             obj = await world.get(name)
-        except ApiUnavailable:
-            await world.daemon.died()
-            await world.daemon.start()
+        except ApiUnavailable:  # dead, or not there yet
+            if not world.daemon.alive:
+                await world.daemon.start()
+            await asyncio.sleep(0.02)
             continue
         uid = uid or (obj["metadata"]["uid"] if obj else "")
         if scenario.over(obj):
@@ -165,6 +166,7 @@ async def _tidy(world: World, name: str) -> None:
     """Leave nothing behind. The daemon may still have a crash in store, if it was to come later than the scenario's end."""
     for _ in range(2):
         try:
+            await remove_file(world, name)
             if await world.get(name) is not None:
                 await delete(world, name)
                 await world.gone(name)

@@ -125,14 +125,14 @@ async def external_world(
         await client.close()
 
 
-async def ask(daemon: DaemonProcess, path: str) -> tuple[int, str]:
-    """GET one of the daemon's own answers: status and body."""
+async def ask(daemon: DaemonProcess, path: str, body: Any = None) -> tuple[int, str]:
+    """GET one of the daemon's own answers, or POST to it: status and body."""
     port = json.loads(daemon.home.server_record.read_text())["port"]
     token = (daemon.home.pki / "token").read_text().strip()
     context = ssl.create_default_context(cafile=str(daemon.home.pki / "ca.crt"))
     async with (
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
-        http.get(f"https://127.0.0.1:{port}{path}", ssl=context) as response,
+        http.request("GET" if body is None else "POST", f"https://127.0.0.1:{port}{path}", json=body, ssl=context) as response,
     ):
         return response.status, await response.text()
 
@@ -218,4 +218,4 @@ def portrait(obj: Object | None, inventory: Mapping[str, Iterable[Mapping[str, A
 
 
 def _masked(text: str) -> str:
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<id>", text)
+    return re.sub(r"\b\d+(\.\d+){3}\b", "<ip>", re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<id>", text))
