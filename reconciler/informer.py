@@ -76,6 +76,12 @@ class Informer:
 
     async def run(self) -> None:
         """Watch until cancelled. kopf may exit for any reason; it is started again, and everything is listed again."""
+        try:
+            await self._supervise()
+        finally:
+            self._listed.clear()  # who runs us again waits for new lists: much may have happened between
+
+    async def _supervise(self) -> None:
         pause = 0.05
         while True:
             ready: Future[None] = Future()

@@ -43,6 +43,15 @@ class Guard:
         for driver in drivers.values():
             known[driver.name] = driver
 
+    def forget_empty(self) -> list[str]:
+        """Let go of the providers that no object lives in any more; returns the names of their drivers."""
+        gone = [provider for provider in self.drivers if not self.index.keys_of(provider)]
+        for provider in gone:
+            for memory in (self.open, self.approved, self._wanting):
+                memory.pop(provider, None)
+            METRICS.breaker_open.labels(provider).set(0)
+        return [name for provider in gone for name in self.drivers.pop(provider)]
+
     def converged(self, subject: Subject) -> None:
         """This object wants no remedy any more."""
         if wanting := self._wanting.get(subject.provider):

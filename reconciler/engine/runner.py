@@ -6,10 +6,11 @@ import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
-from drivers.contract import LeaseLost, Survey, Unknown
+from drivers.contract import Driver, LeaseLost, Survey, Unknown
 from reconciler.client import ApiUnavailable
 from reconciler.engine.engine import Again, Engine, Failed
 from reconciler.engine.kind import Key
@@ -131,15 +132,26 @@ class Runner:
             self._acted = {key: when for key, when in self._acted.items() if when > past}
 
     async def survey(self) -> dict[str, float]:
-        """Survey every driver once; returns provider → the time of its oldest survey, for those that answered."""
-        taken: dict[str, float] = {}
-        for provider, drivers in list(self.engine.guard.drivers.items()):
-            answers = await asyncio.gather(*(driver.survey() for driver in drivers.values()))
-            for driver, answer in zip(drivers.values(), answers, strict=True):
-                self._compare(provider, driver.name, answer)
-            if all(isinstance(answer, Survey) for answer in answers):
-                taken[provider] = min(answer.taken for answer in answers if isinstance(answer, Survey))
-                self.wake_all(self.engine.index.importers(provider), taken[provider])
+        """Survey every driver once; returns provider → the time of its oldest survey, for those that answered.
+
+        All at once: a provider that is silent keeps no other from being looked at.
+        """
+        guard = self.engine.guard
+        for driver in guard.forget_empty():
+            self._prints.pop(driver, None)
+        providers = list(guard.drivers)
+        times = await asyncio.gather(*(self._survey(provider, list(guard.drivers[provider].values())) for provider in providers))
+        return {provider: taken for provider, taken in zip(providers, times, strict=True) if taken is not None}
+
+    async def _survey(self, provider: str, drivers: list[Driver[Any]]) -> float | None:
+        answers = await asyncio.gather(*(driver.survey() for driver in drivers))
+        for driver, answer in zip(drivers, answers, strict=True):
+            self._compare(provider, driver.name, answer)
+        surveys = [answer for answer in answers if isinstance(answer, Survey)]
+        if len(surveys) < len(answers):
+            return None
+        taken = min(survey.taken for survey in surveys)
+        self.wake_all(self.engine.index.importers(provider), taken)
         return taken
 
     def _compare(self, provider: str, driver: str, answer: Survey | Unknown) -> None:
