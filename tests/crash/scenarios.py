@@ -96,5 +96,5 @@ SCENARIOS = {
     "replace": Scenario(16, replace, quiet, before=create),
     "delete": Scenario(9, delete, gone, before=create),
     "file": Scenario(10, write_file, quiet),
-    "no-file": Scenario(6, remove_file, gone, before=write_file),
+    "no-file": Scenario(7, remove_file, gone, before=write_file),
 }

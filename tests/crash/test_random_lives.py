@@ -93,7 +93,8 @@ async def _live(cloud: CloudProcess, daemon: DaemonProcess, story: list[Deed]) -
         for deed in story:
             await _do(world, deed, remediation)
         world.admin.faults()
-        if not daemon.alive:
+        if any(deed.what == "crash" for deed in story):
+            daemon.kill()  # it may still have a crash in store
             await daemon.start()
         await _all_is_well(world)
         for item in (await client.list(MACHINES))[0]:
