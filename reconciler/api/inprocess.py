@@ -39,7 +39,7 @@ class InProcessClient:
         """Read all objects and the resourceVersion of the list."""
         rtype = self._type(resource)
         try:
-            found = self._core.list(rtype, ListOptions(Selection(namespace or None, labels, fields)))
+            found = self._core.list(rtype, ListOptions(Selection(namespace or None, labels, fields, rtype.kind)))
             return [self._core.codec.load(rtype, row) for row in found.rows], str(found.rv)
         except ApiError as e:
             raise _unavailable(e) from e

@@ -87,7 +87,7 @@ def selection_of(target: Target, query: Mapping[str, str]) -> Selection:
     labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
     if target.name:
         fields = ",".join(filter(None, (fields, f"metadata.name={target.name}")))
-    return Selection(target.namespace if target.rtype.namespaced else None, labels, fields)
+    return Selection(target.namespace if target.rtype.namespaced else None, labels, fields, target.rtype.kind)
 
 
 def list_options(target: Target, query: Mapping[str, str]) -> ListOptions:

@@ -331,6 +331,7 @@ async def test_the_namespaces_of_every_cluster_stay(http: aiohttp.ClientSession)
         ("GET", f"{PATH}?resourceVersion=99999999", 504),
         ("GET", f"{PATH}?labelSelector=a%3D%3D%3Db", 400),
         ("GET", f"{PATH}?fieldSelector=spec.local%3Dx", 400),
+        ("GET", f"{PATH}?fieldSelector=type%3Dx", 400),
         ("POST", "/apis/anneal.dev/v1alpha1/machines", 405),
         ("POST", f"{PATH}/a", 405),
         ("PUT", PATH, 405),
