@@ -72,6 +72,8 @@ class Informer:
     """Why what we know may be old; empty while all is well."""
     _heard: dict[ResourceId, dict[Name, Heard]] = field(default_factory=dict)
     _suspects: dict[tuple[ResourceId, Name], str] = field(default_factory=dict)
+    _untold: dict[tuple[ResourceId, Name], str] = field(default_factory=dict)
+    """Changes that the handler could not take in, with the object's UID; they are told again with each audit."""
     _listed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -130,6 +132,7 @@ class Informer:
             await asyncio.sleep(self.audit_seconds)
             try:
                 lost = await self._audit()
+                await self._tell_again()
             except ApiError as error:
                 self.blind = f"cannot list: {error.message}"
                 continue
@@ -159,6 +162,8 @@ class Informer:
         for resource in self.resources:
             before = {name: heard.version for name, heard in self._heard.get(resource, {}).items()}
             truth = await self.client.versions(resource)
+            if before == truth:  # nearly always
+                continue
             for name in before.keys() | truth.keys():
                 heard = self._heard.get(resource, {}).get(name)
                 if before.get(name) != truth.get(name) and (heard.version if heard else None) != truth.get(name):
@@ -230,7 +235,19 @@ class Informer:
         try:
             self.handler(resource, obj, deleted, spec_like)
         except Exception:
-            log.exception("informer.handler_failed", resource=resource.plural, name=obj["metadata"].get("name"))
+            meta = obj["metadata"]
+            self._untold[resource, _name(obj)] = meta["uid"]
+            log.exception("informer.handler_failed", resource=resource.plural, name=meta["name"])
+
+    async def _tell_again(self) -> None:
+        """A change that was heard but not taken in would otherwise be lost: nothing else tells of it."""
+        for (resource, (namespace, name)), uid in list(self._untold.items()):
+            obj = await self.client.get(resource, namespace, name)
+            del self._untold[resource, (namespace, name)]
+            if obj is not None:
+                self._tell(resource, obj, False, True)
+            else:
+                self._tell(resource, {"metadata": {"namespace": namespace, "name": name, "uid": uid}}, True, True)
 
 
 class _Forgetful(ResourceMemories):

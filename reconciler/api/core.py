@@ -54,6 +54,8 @@ class Core:
         self.registry = registry
         self.codec = codec
         self.clock = clock
+        self._versions: dict[str, tuple[int, dict[tuple[str, str], str]]] = {}
+        """Kind → up to which revision it is known, and what `versions` last said."""
 
     def options(
         self,
@@ -91,9 +93,14 @@ class Core:
             return listing.read(self.store, self.codec, rtype, options)
 
     def versions(self, rtype: ResourceType) -> dict[tuple[str, str], str]:
-        """The resourceVersion of every object, by namespace and name."""
+        """The resourceVersion of every object, by namespace and name. Quick if nothing happened since the last time."""
+        kind, upto = rtype.qualified, self.store.delivered
+        at, known = self._versions.get(kind, (-1, {}))
         with _store_errors():
-            return {(namespace, name): str(rv) for namespace, name, rv in self.store.versions(rtype.qualified)}
+            if at < self.store.compacted or self.store.changes(kind, after=at, upto=upto, limit=1):
+                known = {(namespace, name): str(rv) for namespace, name, rv in self.store.versions(kind)}
+        self._versions[kind] = upto, known
+        return dict(known)
 
     def _row(self, rtype: ResourceType, key: Key) -> Row:
         row = self.store.get(key)

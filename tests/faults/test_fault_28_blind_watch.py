@@ -61,7 +61,7 @@ async def test_a_deaf_watch(apart: World, between: Proxy) -> None:
     await apart.create("n")
     await apart.gone("m", 30)
     await apart.ready("n", 30)
-    assert between.watches > opened, "the watches were not opened anew"
+    await until(lambda: between.watches > opened, say=lambda: "the watches were not opened anew")
 
 
 async def test_too_old(apart: World, between: Proxy) -> None:
