@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.cloud import fault
 from tests.support.world import World, parts
 
 CALLS = {"port": 4, "server": 7}
@@ -29,3 +30,27 @@ async def test_what_was_accepted_is_adopted(part: str, phase: str, world: World)
     assert world.counts(owner) == ({"ports": 1, "servers": 1}, {})
     assert before[0]["id"] in parts(obj).values()
     assert len(world.admin.log()) == 2
+
+
+class TestShownLate:
+    """The cloud shows what it made only after a while, and the daemon died meanwhile."""
+
+    @pytest.fixture
+    def settings(self) -> dict[str, str]:
+        """The cloud may take a second and a half."""
+        return {"ANNEAL_SIMULATED_SETTLE_SECONDS": "1.5"}
+
+    @pytest.mark.parametrize("part", CALLS)
+    async def test_the_intent_outlives_the_daemon(self, part: str, world: World) -> None:
+        """What nobody can see yet is not made a second time."""
+        world.daemon.stop()
+        await world.daemon.start({"ANNEAL_CRASH_AT": f"{CALLS[part]}:sent"})
+        world.admin.faults(fault("late_visibility", path=f"^/{part}s", delay=60.0))
+        await world.create("m", 1)
+        await world.daemon.died()
+        await world.daemon.start()
+        await world.until("m", lambda obj: "no answer" in str(obj["status"]["conditions"]))
+        world.admin.advance(61)
+        await world.ready("m")
+        await world.rounds()
+        assert world.counts() == ({"ports": 1, "servers": 1}, {})

@@ -83,3 +83,25 @@ async def test_created_and_deleted_at_once(world: World) -> None:
     for number in range(20):
         await world.gone(f"m-{number}", 30)
     assert world.total() == {}
+
+
+class TestShownLate:
+    """The cloud shows what it made only after a while."""
+
+    @pytest.fixture
+    def settings(self) -> dict[str, str]:
+        """The cloud may take two seconds."""
+        return {"ANNEAL_SIMULATED_SETTLE_SECONDS": "2"}
+
+    @pytest.mark.parametrize("killed", [False, True], ids=["one daemon", "killed in between"])
+    async def test_what_nobody_can_see_is_waited_for(self, killed: bool, world: World) -> None:
+        """The answer was lost and the server does not show yet: the Machine stays until it does, and takes it along."""
+        world.admin.faults(fault("ack_then_500", path="^/servers"), fault("late_visibility", path="^/servers", delay=1.2))
+        await world.create("m")
+        await until(lambda: world.admin.creates("servers"))
+        await world.delete("m")
+        if killed:
+            world.daemon.kill()
+            await world.daemon.start()
+        await world.gone("m")
+        assert world.total() == {}
