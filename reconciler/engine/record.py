@@ -135,7 +135,7 @@ def with_remedy(status: Status, part: str, reason: Reason, message: str, generat
 def _with_row(
     status: Status, part: str, count: int, generation: int, reason: Reason, message: str, now: datetime, pause: float
 ) -> Status:
-    row = {"part": part, "count": count, "generation": generation, "time": to_text(now), "reason": str(reason)}
+    row = {"part": part, "count": count, "generation": generation, "time": to_text_micro(now), "reason": str(reason)}
     not_before = now + timedelta(seconds=pause, microseconds=999_999)  # whole seconds are stored: never earlier than asked
     row |= {"notBefore": to_text(not_before), "message": message[:1024]}
     return {**status, "failures": [*(r for r in rows(status, "failures") if r["part"] != part), row]}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from reconciler.client import ApiError
+from reconciler.http_client import HttpClient
 from tests.faults.proxy import Proxy, proxy
 from tests.support.apiprocess import ApiProcess
 from tests.support.cloud import CloudProcess
-from tests.support.world import World, external_world, running_world
+from tests.support.daemon import DaemonProcess
+from tests.support.world import SWIFT, World, external_world
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +31,37 @@ def settings(request: pytest.FixtureRequest) -> dict[str, str]:
     return table
 
 
+@pytest.fixture(scope="session")
+def pool() -> Iterator[dict[str, DaemonProcess]]:
+    """Daemons that run, by their settings: a test goes on with the one of the test before, if that left it tidy."""
+    daemons: dict[str, DaemonProcess] = {}
+    yield daemons
+    for daemon in daemons.values():
+        daemon.kill()
+
+
 @pytest.fixture
-async def world(cloud: CloudProcess, tmp_path: Path, settings: dict[str, str]) -> AsyncIterator[World]:
+async def world(
+    cloud: CloudProcess, tmp_path: Path, settings: dict[str, str], pool: dict[str, DaemonProcess]
+) -> AsyncIterator[World]:
     """A running daemon beside an empty, honest cloud."""
-    async with running_world(cloud, tmp_path / "home", settings) as there:
+    name = str(sorted(settings.items()))
+    cloud.admin.reset()
+    daemon = pool.pop(name, None) or DaemonProcess(tmp_path / "home", SWIFT | settings)
+    if not daemon.alive:
+        await daemon.start()
+    client = HttpClient.from_kubeconfig(daemon.home.kubeconfig)
+    there = World(cloud, daemon, client)
+    try:
         yield there
+        if there.reusable and daemon.alive and not daemon.extra:
+            with contextlib.suppress(AssertionError, ApiError):
+                await there.tidy()
+                pool[name] = daemon
+    finally:
+        if pool.get(name) is not daemon:
+            daemon.kill()
+        await client.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.cloud import fault
+from tests.support.tables import cases
 from tests.support.world import World, parts
 
 CALLS = {"port": 4, "server": 7}
@@ -12,7 +13,7 @@ CALLS = {"port": 4, "server": 7}
 
 
 @pytest.mark.parametrize("phase", ["sent", "after"])
-@pytest.mark.parametrize("part", CALLS)
+@pytest.mark.parametrize("part", cases({part: part for part in CALLS}, quick=["server"]))
 async def test_what_was_accepted_is_adopted(part: str, phase: str, world: World) -> None:
     """After the restart there is exactly one of it, made by one request, and it is on record."""
     world.daemon.stop()
@@ -40,7 +41,7 @@ class TestShownLate:
         """The cloud may take a second and a half."""
         return {"ANNEAL_SIMULATED_SETTLE_SECONDS": "1.5"}
 
-    @pytest.mark.parametrize("part", CALLS)
+    @pytest.mark.parametrize("part", cases({part: part for part in CALLS}, quick=["server"]))
     async def test_the_intent_outlives_the_daemon(self, part: str, world: World) -> None:
         """What nobody can see yet is not made a second time."""
         world.daemon.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.cloud import fault
+from tests.support.tables import cases
 from tests.support.world import World, because, intents, parts
 
 SETTINGS = {"ANNEAL_CALL_SECONDS": "0.5", "ANNEAL_SIMULATED_SETTLE_SECONDS": "1.5"}
@@ -24,7 +25,7 @@ NEVER = {
 }
 
 
-@pytest.mark.parametrize("rules", TOOK_PLACE.values(), ids=TOOK_PLACE)
+@pytest.mark.parametrize("rules", cases(TOOK_PLACE, quick=["500 afterwards", "no answer, and visible later"]))
 async def test_what_took_place_is_found_and_not_made_again(rules: list, world: World) -> None:
     """The create took place, its answer was lost: one request, one server, adopted."""
     world.admin.faults(*rules)
@@ -39,7 +40,7 @@ async def test_what_took_place_is_found_and_not_made_again(rules: list, world: W
     assert intents(obj) == []
 
 
-@pytest.mark.parametrize("rules", NEVER.values(), ids=NEVER)
+@pytest.mark.parametrize("rules", cases(NEVER, quick=["connection dropped", "503"]))
 async def test_what_did_not_take_place_is_tried_again_only_later(rules: list, world: World) -> None:
     """It did not take place: the next request comes once it cannot show up any more, and makes the only server."""
     world.admin.faults(*rules)
@@ -63,6 +64,7 @@ async def test_while_it_is_in_doubt_that_is_what_is_said(world: World) -> None:
     await world.ready("m")
 
 
+@pytest.mark.slow
 async def test_a_blind_daemon_stays_in_doubt(world: World) -> None:
     """While lists fail, the time in doubt may pass as it likes: nothing is made."""
     world.admin.faults(fault("ack_then_500", count=1), fault("unavailable", method="GET"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.proxy import Proxy
 from tests.support.daemon import until
 from tests.support.world import World, parts
@@ -54,6 +56,7 @@ async def test_a_deletion_of_long_ago_does_not_touch_the_namesake(apart: World, 
     assert apart.admin.inventory() == before
 
 
+@pytest.mark.slow
 async def test_a_machine_that_reads_do_not_show_keeps_its_server(apart: World, between: Proxy) -> None:
     """Reads from before the Machine was there: its server is nobody's business."""
     await apart.daemon.start()

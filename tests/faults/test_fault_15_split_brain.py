@@ -12,6 +12,7 @@ import pytest
 from tests.support.apiprocess import ApiProcess
 from tests.support.cloud import CloudProcess, fault
 from tests.support.daemon import DaemonProcess, until
+from tests.support.tables import cases
 from tests.support.world import World, ask, external_world
 
 SETTINGS = {"ANNEAL_LEASE_SECONDS": "2", "ANNEAL_SIMULATED_SETTLE_SECONDS": "3"}
@@ -36,7 +37,7 @@ async def leads(daemon: DaemonProcess) -> bool:
     return (await ask(daemon, "/readyz"))[0] == 200
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.1, 0.3], ids=lambda pause: f"stopped after {pause} s")
+@pytest.mark.parametrize("pause", cases({"at once": 0.0, "after 0.1 s": 0.1, "after 0.3 s": 0.3}, quick=["after 0.1 s"]))
 async def test_a_leader_that_was_stopped_does_nothing_when_it_wakes(pause: float, pair: tuple[World, World]) -> None:
     """Stopped while it makes servers, replaced, and woken: not one call of its own, and everything exists exactly once."""
     first, second = pair

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.support.daemon import condition_of, until
+from tests.support.tables import cases
 from tests.support.world import MACHINES, World, portrait
 
 BOUND = 50 * 2**20
@@ -54,6 +55,7 @@ async def test_over_http(text: str, world: World) -> None:
 
 async def test_in_a_folder(world: World, tmp_path: Path) -> None:
     """All of them in the folder at once: each is reported, the good file beside them is applied, the daemon is unharmed."""
+    world.reusable = False  # it follows the folder from now on
     folder = tmp_path / "specs"
     folder.mkdir()
     (folder / "good.yaml").write_text(HEAD.replace("evil", "good") + "spec: {local: {}}\n")
@@ -112,7 +114,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize(("there", "back"), EDITS.values(), ids=EDITS)
-@pytest.mark.parametrize("patient", [True, False], ids=["settled in between", "at once"])
+@pytest.mark.parametrize("patient", cases({"settled in between": True, "at once": False}, quick=["at once"]))
 async def test_there_and_back_again(there: Callable, back: Callable, patient: bool, world: World) -> None:
     """A, then B, then A: the outside is exactly as it was with A."""
     await world.create("m", 1)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.faults.proxy import Proxy
+from tests.support.tables import cases
 from tests.support.world import World
 
 
@@ -39,7 +40,7 @@ HAPPENINGS = {"there and back": there_and_back, "come and gone": come_and_gone, 
 Happening = Callable[[World], Awaitable[None]]
 
 
-@pytest.mark.parametrize("happening", HAPPENINGS.values(), ids=HAPPENINGS)
+@pytest.mark.parametrize("happening", cases(HAPPENINGS, quick=["there and back"]))
 @pytest.mark.parametrize("how", ["down", "events dropped"])
 async def test_only_the_last_state_counts(how: str, happening: Happening, apart: World, between: Proxy) -> None:
     """Whatever came in between, in the end there is one server with one port, and nothing else."""
@@ -64,7 +65,7 @@ async def test_only_the_last_state_counts(how: str, happening: Happening, apart:
         assert apart.counts(first["metadata"]["uid"]) == ({"servers": 1, "ports": 1}, {})
 
 
-@pytest.mark.parametrize("deaf", ["ADDED", "MODIFIED", "DELETED"])
+@pytest.mark.parametrize("deaf", cases({kind: kind for kind in ("ADDED", "MODIFIED", "DELETED")}, quick=["MODIFIED"]))
 async def test_a_class_of_events_is_never_heard(deaf: str, apart: World, between: Proxy) -> None:
     """Without ever hearing of additions, changes or deletions the daemon still gets everything right."""
     between.hears = lambda event: event["type"] != deaf

@@ -42,6 +42,8 @@ class DaemonProcess:
     process: subprocess.Popen[bytes] | None = None
     module: str = "reconciler.daemon"
     """What is run; tests that need a broken daemon have their own."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """What the last start was given on top of `env`."""
 
     @property
     def home(self) -> Home:
@@ -50,6 +52,7 @@ class DaemonProcess:
 
     async def start(self, env: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
         """Start it; with `wait`, return once it answers. AssertionError with the end of its log if it dies instead."""
+        self.extra = dict(env or {})
         self.root.mkdir(parents=True, exist_ok=True)
         self.home.pidfile.unlink(missing_ok=True)
         full = {key: value for key, value in os.environ.items() if not key.startswith("ANNEAL_")}

@@ -17,6 +17,7 @@ import aiohttp
 
 from reconciler.client import Client, Object, ours
 from reconciler.http_client import HttpClient
+from specs.meta import PAUSED_ANNOTATION
 from tests.support.cloud import CloudAdmin, CloudProcess
 from tests.support.daemon import DaemonProcess, condition_of, machine, machine_until, ready, until
 
@@ -37,6 +38,8 @@ class World:
     cloud: CloudProcess
     daemon: DaemonProcess
     client: Client
+    reusable: bool = True
+    """Whether another test may go on with this daemon, once its Machines are gone."""
 
     @property
     def admin(self) -> CloudAdmin:
@@ -101,6 +104,18 @@ class World:
     def total(self) -> dict[str, int]:
         """How many things there are, by table, without the tables that are empty."""
         return {table: len(things) for table, things in self.admin.inventory().items() if things}
+
+    async def tidy(self, seconds: float = 4) -> None:
+        """Delete all Machines, and wait until they are gone; AssertionError if they are not in time."""
+        self.admin.faults()
+        for item in (await self.client.list(MACHINES))[0]:
+            await self.annotate(item["metadata"]["name"], PAUSED_ANNOTATION, None)
+            await self.delete(item["metadata"]["name"])
+
+        async def none() -> bool:
+            return not (await self.client.list(MACHINES))[0]
+
+        await until(none, seconds, lambda: "the Machines of the last test do not go")
 
     async def orphans(self) -> list[str]:
         """Everything in the cloud that carries an owner's tag although no Machine has that UID."""
