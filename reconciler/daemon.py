@@ -43,6 +43,9 @@ from specs.meta import INSTALLATION
 
 log = structlog.get_logger()
 
+LOOK_SECONDS = 30.0
+"""How soon, at the latest, to look again at what could not be told."""
+
 
 @dataclass(slots=True)
 class Daemon:
@@ -93,7 +96,7 @@ class Daemon:
         limits = breaker.Limits(settings.breaker_count, settings.breaker_share)
         self.engine = Engine(
             client, self.clock, kinds, installation_id, recorder,
-            limits=limits, look_seconds=settings.poll_seconds, retry_scale=settings.retry_scale,
+            limits=limits, look_seconds=min(settings.poll_seconds, LOOK_SECONDS), retry_scale=settings.retry_scale,
         )  # fmt: skip
         queue: WorkQueue[Key] = WorkQueue(Backoff(settings.backoff_base_seconds, settings.backoff_cap_seconds))
         self.runner = Runner(self.engine, settings.workers, settings.poll_seconds, settings.pass_seconds, queue)

@@ -29,7 +29,7 @@ class Runner:
 
     engine: Engine
     workers: int = 16
-    poll_seconds: float = 30.0
+    poll_seconds: float = 60.0
     pass_seconds: float = 120.0
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
     trouble: str = ""
