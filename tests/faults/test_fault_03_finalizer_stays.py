@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from specs.meta import FINALIZER
@@ -98,3 +101,31 @@ async def _reads(world: World, count: int) -> None:
 
     start = sum(world.admin.reads().values())
     await until(lambda: sum(world.admin.reads().values()) >= start + count, 40, lambda: "the daemon does not look")
+
+
+async def test_a_spec_that_is_not_valid_any_more(world: World) -> None:
+    """What is stored does not validate: the daemon starts, says so, deletes nothing; corrected, the deletion goes on."""
+    await world.create("m", 1)
+    await world.create("n")
+    await world.ready("m")
+    world.daemon.stop()
+    with closing(sqlite3.connect(world.daemon.home.database)) as database:
+        changed = database.execute(
+            "UPDATE revisions SET blob = CAST(replace(CAST(blob AS TEXT), '\"small\"', '\"no such/flavor\"') AS BLOB) "
+            "WHERE name = 'm' AND CAST(blob AS TEXT) LIKE '%\"small\"%'"
+        )
+        database.commit()
+        assert changed.rowcount > 0
+    await world.daemon.start()
+    await world.ready("n")
+    await world.until("m", lambda obj: condition_of(obj).get("reason") == "InvalidSpec")
+    await world.delete("m")
+    obj = await world.until("m", lambda obj: condition_of(obj, "Deleting").get("reason") == "DeletionBlocked")
+    assert "spec.simulated.flavor" in message(obj, "Deleting")
+    assert FINALIZER in obj["metadata"]["finalizers"]
+    await world.rounds()
+    assert world.total() == {"servers": 2, "ports": 1}
+
+    await world.edit("m", flavor="small")
+    await world.gone("m")
+    assert world.total() == {"servers": 1}
