@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import os
 import signal
 import socket
@@ -43,6 +44,8 @@ from specs.meta import INSTALLATION
 
 log = structlog.get_logger()
 
+STOP_SECONDS = 10.0
+"""How long a stop in good order may take. After that the process ends as it would by a crash, which loses nothing either."""
 LOOK_SECONDS = 30.0
 """How soon, at the latest, to look again at what could not be told."""
 
@@ -196,11 +199,17 @@ async def installation(client: Client) -> str:
     return str(live["data"]["id"])
 
 
+def _stop_within(stop: asyncio.Event, seconds: float) -> None:
+    """Stop in good order, or, should that hang, tell where on stderr and end."""
+    stop.set()
+    faulthandler.dump_traceback_later(seconds, exit=True)
+
+
 async def _amain(home: Home, kubeconfig: Path | None, host: str) -> None:
     settings = Settings.from_env()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, _stop_within, stop, STOP_SECONDS)
     plane = kubernetes(home, kubeconfig, host) if kubeconfig else embedded(home, host)
     await Daemon(home, settings, plane).run(stop)
 
