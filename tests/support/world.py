@@ -88,9 +88,12 @@ class World:
         await until(look, seconds, lambda: f"Machine {name} is still there")
 
     async def rounds(self, count: int = 2, table: str = "servers") -> None:
-        """Wait until the daemon has looked over the whole cloud so many times more: what it had in mind to do it has done."""
+        """Wait until the daemon has looked over the whole cloud so many times more: what it had in mind to do it has done.
+
+        One more list than that is awaited: the first may have been under way already.
+        """
         start = self.admin.reads().get(f"list {table}", 0)
-        await until(lambda: self.admin.reads().get(f"list {table}", 0) >= start + count, 30, lambda: "the daemon does not look")
+        await until(lambda: self.admin.reads().get(f"list {table}", 0) > start + count, 30, lambda: "the daemon does not look")
 
     def counts(self, owner: str | None = None) -> tuple[Counter[str], Counter[str]]:
         """How many creates and deletes took place, by table; of one owner or of all."""
