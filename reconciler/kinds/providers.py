@@ -14,7 +14,8 @@ from drivers.contract import CredentialsInvalid, Driver, Fence
 from drivers.local.driver import LocalDriver
 from reconciler.client import SECRETS, Client
 from reconciler.logs import register_secret
-from specs.machine import CredentialsRef, SimulatedMachine
+from specs.machine import SimulatedMachine
+from specs.references import CredentialsRef
 
 Drivers = Mapping[str, Driver[Any]]
 
