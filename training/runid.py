@@ -14,15 +14,37 @@ CONTINUES = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
 """Fields that may change while the run stays the same run: raised counts go on where it ended. objective.goal is another."""
 ELSEWHERE = ("backoffLimit", "modelHistoryLimit", "trialTimeoutSeconds", "clusterRef", "datasetRef")
 """Fields that say where and how patiently, not what. The table is in the hash by its content."""
-LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "optuna", "skops", "skl2onnx", "onnxruntime", "xgboost", "lightgbm")
+LIBRARIES = (
+    "scikit-learn",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "optuna",
+    "skops",
+    "skl2onnx",
+    "onnxruntime",
+    "xgboost",
+    "lightgbm",
+)
 """What computes. Another version may compute something else."""
 
 
-def run_id(*, uid: str, dataset_digest: str, code_digest: str, spec: Mapping[str, Any]) -> str:
-    """16 hex digits. `spec` is the Experiment's, defaults filled in, camelCase."""
+def run_id(
+    *,
+    uid: str,
+    dataset_digest: str,
+    code_digest: str,
+    spec: Mapping[str, Any],
+    target: str | None = None,
+    types: Mapping[str, str] | None = None,
+) -> str:
+    """16 hex digits. `spec` is the Experiment's, defaults filled in, camelCase; target and column types are the Dataset's."""
     kept = {name: value for name, value in spec.items() if name not in CONTINUES + ELSEWHERE}
     kept["objective"] = {name: value for name, value in (kept.get("objective") or {}).items() if name != "goal"}
-    text = json.dumps([uid, dataset_digest, code_digest, kept], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(
+        [uid, dataset_digest, code_digest, kept, target, types or {}], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
