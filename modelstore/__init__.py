@@ -11,27 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelstore.bringing import bring
     from modelstore.errors import Corrupt, ModelError, NotFound, Unsafe
     from modelstore.inference import infer_signature
     from modelstore.packaging import Packaged, package
     from modelstore.predictor import Prediction, Predictor, load
-    from modelstore.reference import reference
+    from modelstore.distributions import reference
     from modelstore.signature import Column, Signature, Target
     from modelstore.store import Store
 
 __all__ = [
     "Column", "Corrupt", "ModelError", "NotFound", "Packaged", "Prediction", "Predictor", "Signature", "Store", "Target", "Unsafe",
-    "bring", "infer_signature", "load", "package", "reference",
+    "infer_signature", "load", "package", "reference",
 ]  # fmt: skip
 
 _HOMES = {
-    "bringing": ["bring"],
     "errors": ["Corrupt", "ModelError", "NotFound", "Unsafe"],
     "inference": ["infer_signature"],
     "packaging": ["Packaged", "package"],
     "predictor": ["Prediction", "Predictor", "load"],
-    "reference": ["reference"],
+    "distributions": ["reference"],
     "signature": ["Column", "Signature", "Target"],
     "store": ["Store"],
 }

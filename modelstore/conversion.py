@@ -1,0 +1,75 @@
+"""A fitted pipeline as one ONNX graph: the raw columns in, labels and probabilities out."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+from skl2onnx import convert_sklearn
+from skl2onnx.sklapi import CastTransformer
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+
+from modelstore import converters
+from modelstore.graph import ML, ML_WITH_DOUBLE_TREES, OPSET
+from modelstore.signature import Signature
+
+
+class NotConvertible(Exception):
+    """There is no ONNX form of this pipeline; the text says why in a line."""
+
+
+def to_onnx(pipeline: Any, signature: Signature, *, single: bool = False) -> bytes:
+    """The same bytes for the same pipeline. NotConvertible: no converter, or none that ONNX Runtime can run.
+
+    single: the last step in single precision, for the few estimators whose operators know no other.
+    """
+    converters.register()
+    last = pipeline.steps[-1][1] if isinstance(pipeline, Pipeline) else pipeline
+    whole = pipeline
+    if single:
+        if not isinstance(pipeline, Pipeline):
+            raise NotConvertible("only a Pipeline converts in single precision")
+        *before, (name, _) = pipeline.steps
+        whole = Pipeline([*before, ("single", CastTransformer(dtype=np.float32)), (name, last)])
+    inputs = converters.input_types(signature.kinds())
+    try:
+        try:
+            model = _convert(whole, inputs, {id(last): {"zipmap": False}} if is_classifier(last) else None)
+        except NameError:  # "Option 'zipmap' not in …": a classifier that has no probabilities
+            model = _convert(whole, inputs, None)
+    except Exception as e:  # converters raise what they like
+        raise NotConvertible(_line(e)) from e
+    return _finished(model, classifier=is_classifier(last), probabilities=hasattr(last, "predict_proba"))
+
+
+def _convert(pipeline: Any, inputs: list[tuple[str, Any]], options: dict[int, dict[str, Any]] | None) -> onnx.ModelProto:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model: onnx.ModelProto = convert_sklearn(pipeline, "model", inputs, target_opset=OPSET, options=options)
+    return model
+
+
+def _finished(model: onnx.ModelProto, *, classifier: bool, probabilities: bool) -> bytes:
+    model = copy.deepcopy(model)
+    if any(node.op_type == "TreeEnsemble" for node in model.graph.node):
+        for opset in model.opset_import:
+            if opset.domain == ML:
+                opset.version = ML_WITH_DOUBLE_TREES
+    names = ["label", "probabilities"] if classifier and probabilities else ["label" if classifier else "variable"]
+    if len(model.graph.output) < len(names):
+        raise NotConvertible(f"the graph has {len(model.graph.output)} outputs, {len(names)} are needed")
+    del model.graph.output[len(names) :]  # scores of a classifier that knows no probabilities would be taken for them
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as e:
+        raise NotConvertible(_line(e)) from e
+    return model.SerializeToString(deterministic=True)
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}"
