@@ -1,4 +1,4 @@
-"""The model format: a folder named by the digest of its content. Shared by training, which writes it, and serving, which reads it.
+"""The model format: a folder named by the digest of its content. Training writes it, serving reads it.
 
     package(folder, …) → Packaged      writes a fitted pipeline: skops, ONNX where it agrees, signature, golden rows
     load(folder) → Predictor           digest first, then an allow-list; never pickle
@@ -11,20 +11,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modelstore.bringing import bring
+    from modelstore.distributions import reference
     from modelstore.errors import Corrupt, ModelError, NotFound, Unsafe
     from modelstore.inference import infer_signature
     from modelstore.packaging import Packaged, package
     from modelstore.predictor import Prediction, Predictor, load
-    from modelstore.distributions import reference
     from modelstore.signature import Column, Signature, Target
     from modelstore.store import Store
 
 __all__ = [
-    "Column", "Corrupt", "ModelError", "NotFound", "Packaged", "Prediction", "Predictor", "Signature", "Store", "Target", "Unsafe",
-    "infer_signature", "load", "package", "reference",
+    "Column", "Corrupt", "ModelError", "NotFound", "Packaged", "Prediction", "Predictor", "Signature", "Store", "Target",
+    "Unsafe", "bring", "infer_signature", "load", "package", "reference",
 ]  # fmt: skip
 
 _HOMES = {
+    "bringing": ["bring"],
     "errors": ["Corrupt", "ModelError", "NotFound", "Unsafe"],
     "inference": ["infer_signature"],
     "packaging": ["Packaged", "package"],

@@ -1,17 +1,19 @@
-"""Does the ONNX form answer as the pipeline does? Row by row, also on rows that nobody trained on: nudged, with holes, with the unseen.
+"""Does the ONNX form answer as the pipeline does? Row by row, also on rows that were changed: nudged, with holes, unseen.
 
-Rows on which both agree by construction prove little: thresholds of trees lie on the table's own values, encoders know its categories.
+Rows that both were made of prove little: thresholds of trees lie on the table's own values, encoders know its categories.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from modelstore.columns import MISSING, length_of, values_of
+from modelstore.errors import one_line
 from modelstore.predictor import Columns, Prediction, Runs
 
 VARIANTS: Final = 5_000
@@ -32,7 +34,7 @@ class Agreement:
     """The first kind of row that is answered differently, and how many are; None: they agree."""
 
 
-def plain(table: Any, kinds: list[tuple[str, str]], rows: Any = None) -> dict[str, list[Any]]:
+def plain(table: Any, kinds: Sequence[tuple[str, str]], rows: Any = None) -> dict[str, list[Any]]:
     """Columns as canonical plain values: None is missing, moments are seconds. rows: indices, None for all."""
     taken = slice(None) if rows is None else rows
     found = {}
@@ -43,7 +45,7 @@ def plain(table: Any, kinds: list[tuple[str, str]], rows: Any = None) -> dict[st
     return found
 
 
-def variants(table: Any, kinds: list[tuple[str, str]], seed: int = 0) -> dict[str, dict[str, list[Any]]]:
+def variants(table: Any, kinds: Sequence[tuple[str, str]], seed: int = 0) -> dict[str, dict[str, list[Any]]]:
     """The table itself ("given"), and three that were made of it: "perturbed", "missing", "unseen"."""
     count = length_of(table)
     some = np.linspace(0, count - 1, min(count, VARIANTS)).astype(np.int64) if count else np.zeros(0, dtype=np.int64)
@@ -56,7 +58,9 @@ def variants(table: Any, kinds: list[tuple[str, str]], seed: int = 0) -> dict[st
         if kind == "categorical":
             made["perturbed"][name] = random.permutation(np.array(values, dtype=object)).tolist()
             strange = random.random(len(some)) < 0.3
-            made["unseen"][name] = [f"unseen {i}" if odd else value for i, (value, odd) in enumerate(zip(values, strange, strict=True))]
+            made["unseen"][name] = [
+                f"unseen {i}" if odd else value for i, (value, odd) in enumerate(zip(values, strange, strict=True))
+            ]
         elif kind == "boolean":
             made["perturbed"][name] = random.permutation(np.array(values, dtype=object)).tolist()
             made["unseen"][name] = values
@@ -79,11 +83,13 @@ def compare(reference: Runs, candidate: Runs, tables: dict[str, Columns], tolera
         try:
             got = candidate.run(columns)
         except Exception as e:  # onnxruntime's errors have no common base
-            return Agreement(rows, worst, f"it fails on {kind} rows ({type(e).__name__}: {' '.join(str(e).split())[:120]})")
+            return Agreement(rows, worst, f"it fails on {kind} rows ({type(e).__name__}: {one_line(e, 120)})")
         different, difference = _differences(want, got, tolerance)
         rows, worst = rows + len(want.labels), max(worst, difference)
         if different:
-            return Agreement(rows, worst, f"{different} of {len(want.labels)} {kind} rows are answered differently, by up to {difference:.1g}")
+            return Agreement(
+                rows, worst, f"{different} of {len(want.labels)} {kind} rows are answered differently, by up to {difference:.1g}"
+            )
     return Agreement(rows, worst, None)
 
 

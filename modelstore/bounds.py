@@ -1,5 +1,7 @@
-"""Trees that point within themselves. scikit-learn's compiled code follows a tree's indices without looking: one that points outside
-reads foreign memory or crashes the process. skops checks types, not contents, so this looks at the contents of what was constructed.
+"""Trees that point within themselves.
+
+scikit-learn's compiled code follows a tree's indices without looking: one that points outside reads foreign memory or crashes the
+process. skops checks types, not contents, so this looks at the contents of what was constructed.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ def check(model: Any) -> None:
             case BaseForest(estimators_=_) | BaseGradientBoosting(estimators_=_):
                 _look_at_features(np.ravel(part.estimators_).tolist(), part.n_features_in_)
             case BaseHistGradientBoosting(_predictors=_):
-                if any((member.nodes["feature_idx"] >= part.n_features_in_).any() for stage in part._predictors for member in stage):
+                if any(
+                    (member.nodes["feature_idx"] >= part.n_features_in_).any() for stage in part._predictors for member in stage
+                ):
                     raise ValueError("a tree looks at a feature that is not there")
             case Tree():
                 _look(part.children_left, part.children_right, part.feature, part.children_left == -1)

@@ -7,7 +7,6 @@ Missing is None, NaN, NaT, pandas' NA and the empty text.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -26,7 +25,7 @@ _TRUTH: Final = {"true": 1.0, "yes": 1.0, "t": 1.0, "y": 1.0, "false": 0.0, "no"
 
 def is_missing(value: Any) -> bool:
     """Whether a single value stands for nothing."""
-    if value is None or value == "":  # noqa: PLC1901
+    if value is None or value == "":
         return True
     if isinstance(value, float):
         return math.isnan(value)
@@ -66,12 +65,14 @@ def texts(values: Any) -> Texts:
 def _text(value: Any) -> str:
     if is_missing(value):
         return MISSING
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return str(value)
 
 
-def _plain(values: Any) -> Iterable[Any]:
+def _plain(values: Any) -> Any:
     return values.tolist() if isinstance(values, np.ndarray) else values
 
 
@@ -101,12 +102,12 @@ def _moment(value: Any) -> float:
     if not isinstance(value, datetime):
         if not isinstance(value, date):
             raise ValueError(f"{str(value)[:40]!r} is no date or time")
-        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001
-    since = value.replace(tzinfo=None) - datetime(1970, 1, 1) - (value.utcoffset() or _NO_OFFSET)  # noqa: DTZ001
+        value = datetime(value.year, value.month, value.day)
+    since = value.replace(tzinfo=None) - datetime(1970, 1, 1) - (value.utcoffset() or _NO_OFFSET)
     return float(since.total_seconds())
 
 
-_NO_OFFSET: Final = datetime(1970, 1, 1) - datetime(1970, 1, 1)  # noqa: DTZ001
+_NO_OFFSET: Final = datetime(1970, 1, 1) - datetime(1970, 1, 1)
 
 READERS: Final = {"numeric": numbers, "boolean": numbers, "datetime": moments, "categorical": texts}
 """How a column is read, by its kind."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 from skl2onnx import convert_sklearn
+from skl2onnx.common.exceptions import MissingShapeCalculator
 from skl2onnx.sklapi import CastTransformer
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
@@ -39,8 +40,10 @@ def to_onnx(pipeline: Any, signature: Signature, *, single: bool = False) -> byt
     try:
         try:
             model = _convert(whole, inputs, {id(last): {"zipmap": False}} if is_classifier(last) else None)
-        except NameError:  # "Option 'zipmap' not in …": a classifier that has no probabilities
-            model = _convert(whole, inputs, None)
+        except NameError:  # "Option 'zipmap' not in …": a classifier that has scores instead of probabilities
+            model = _convert(whole, inputs, {id(last): {"raw_scores": True}})
+    except MissingShapeCalculator as e:
+        raise NotConvertible(f"there is no converter for {type(last).__name__}") from e
     except Exception as e:  # converters raise what they like
         raise NotConvertible(_line(e)) from e
     return _finished(model, classifier=is_classifier(last), probabilities=hasattr(last, "predict_proba"))
@@ -67,7 +70,8 @@ def _finished(model: onnx.ModelProto, *, classifier: bool, probabilities: bool) 
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as e:
         raise NotConvertible(_line(e)) from e
-    return model.SerializeToString(deterministic=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
 
 
 def _line(error: Exception) -> str:

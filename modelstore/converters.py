@@ -1,10 +1,11 @@
-"""Our transformers as ONNX, for skl2onnx. Inputs: one tensor [rows, 1] per column, double for what counts and text for categories.
+"""Our transformers as ONNX, for skl2onnx. Inputs: one tensor [rows, 1] per column, text for categories, else double.
 
 Everything stays in double precision: thresholds of trees lie exactly on values of the table, and float32 would tip them over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ from modelstore import moments, trees
 from modelstore.graph import ML, Graph
 from modelstore.transformers import Prepare, Select
 
-def input_types(columns: list[tuple[str, str]]) -> list[tuple[str, Any]]:
+
+def input_types(columns: Sequence[tuple[str, str]]) -> list[tuple[str, Any]]:
     """Name and ONNX type of each input."""
-    return [(name, StringTensorType([None, 1]) if kind == "categorical" else DoubleTensorType([None, 1])) for name, kind in columns]
+    return [
+        (name, StringTensorType([None, 1]) if kind == "categorical" else DoubleTensorType([None, 1])) for name, kind in columns
+    ]
 
 
 def _prepare_shape(operator: Any) -> None:
@@ -44,7 +48,11 @@ def _convert_prepare(scope: Any, operator: Any, container: Any) -> None:
         )  # fmt: skip
         rows = add("Gather", add.constant(table), codes, axis=0)  # [rows, 1, width]
         blocks.append(add("Reshape", rows, add.constant([-1, table.shape[1]])))
-    add("Concat" if len(blocks) > 1 else "Identity", *blocks, out=operator.outputs[0].full_name, **({"axis": 1} if len(blocks) > 1 else {}))
+    out = operator.outputs[0].full_name
+    if len(blocks) > 1:
+        add("Concat", *blocks, out=out, axis=1)
+    else:
+        add("Identity", *blocks, out=out)
 
 
 def _numbers(add: Graph, prepare: Prepare, names: dict[str, str]) -> list[str]:

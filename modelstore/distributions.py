@@ -5,7 +5,8 @@
         "island": {"kind": "categorical", "missing": 0.0, "categories": ["Biscoe", …], "shares": […, share of all others]}},
      "target": {…, the same}}
 
-Numbers fall into the bins between `edges` (bin i holds e_i < x ≤ e_i+1; the first and the last are open); shares are of what is not missing.
+Numbers fall into the bins between `edges` (bin i holds e_i < x ≤ e_i+1; the first and the last are open). Shares are of what is
+not missing.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ def _categories(values: Any) -> dict[str, Any]:
     known = values[values != MISSING]
     found, counts = np.unique(known, return_counts=True)
     first = np.argsort(-counts, kind="stable")[:CATEGORIES]
-    shares = [_share(counts[i], len(known)) for i in first]
+    others = len(known) - int(counts[first].sum())
     return {
-        "kind": "categorical", "missing": _share(len(values) - len(known), len(values)),
-        "categories": [str(found[i]) for i in first], "shares": [*shares, _share(len(known) - int(counts[first].sum()), len(known))],
-    }  # fmt: skip
+        "kind": "categorical",
+        "missing": _share(len(values) - len(known), len(values)),
+        "categories": [str(found[i]) for i in first],
+        "shares": [_share(count, len(known)) for count in (*counts[first], others)],
+    }
 
 
 def _numbers(values: Any, kind: str) -> dict[str, Any]:
@@ -57,9 +60,13 @@ def _numbers(values: Any, kind: str) -> dict[str, Any]:
     edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
     counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
     return {
-        "kind": kind, "missing": missing, "mean": float(known.mean()), "std": float(known.std()),
-        "edges": edges.tolist(), "shares": [_share(count, len(known)) for count in counts],
-    }  # fmt: skip
+        "kind": kind,
+        "missing": missing,
+        "mean": float(known.mean()),
+        "std": float(known.std()),
+        "edges": edges.tolist(),
+        "shares": [_share(count, len(known)) for count in counts],
+    }
 
 
 def _share(part: int, whole: int) -> float:

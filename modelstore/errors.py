@@ -11,7 +11,7 @@ class NotFound(ModelError):
     """The store does not hold it."""
 
     def __init__(self, digest: str, where: str) -> None:
-        super().__init__(f"cannot find model {digest} in {where}: it was never stored there, or was removed; train it again, or correct the digest")
+        super().__init__(f"cannot find model {digest} in {where}: it is not there; train it again, or correct the digest")
         self.digest = digest
 
 
@@ -29,6 +29,13 @@ class Unsafe(ModelError):
     """A model file holds what could run code or harm the process: it is refused before anything of it is constructed."""
 
     def __init__(self, file: str, cause: str) -> None:
-        super().__init__(f"cannot load model file {file}: {cause}; save the model with skops, of scikit-learn's own types, or bring it as ONNX")
+        super().__init__(
+            f"cannot load model file {file}: {cause}; save the model with skops, of scikit-learn's own types, or bring it as ONNX"
+        )
         self.file = file
         self.cause = cause
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """What an error says, in one line that is not too long."""
+    return " ".join(str(error).split())[:limit]

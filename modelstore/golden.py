@@ -1,4 +1,4 @@
-"""Golden rows: a few inputs with the answers that were right when the model was packaged. Preflight asks for them before traffic comes."""
+"""Golden rows: a few inputs and what the model answered when it was packaged. Preflight asks for them before traffic comes."""
 
 from __future__ import annotations
 

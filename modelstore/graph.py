@@ -11,7 +11,7 @@ ML: Final = "ai.onnx.ml"
 OPSET: Final = {"": 18, ML: 3}
 """What skl2onnx is asked for: the highest of ai.onnx.ml that it knows."""
 ML_WITH_DOUBLE_TREES: Final = 5
-"""The first ai.onnx.ml with a tree ensemble in double precision throughout; our nodes of it are declared as of OPSET until the end."""
+"""The first ai.onnx.ml with trees in double precision throughout; our nodes of it are declared as of OPSET until the end."""
 
 _TYPES: Final = {"i": (TensorProto.INT64, np.int64), "f": (TensorProto.DOUBLE, np.float64)}
 
@@ -34,7 +34,9 @@ class Graph:
         array = np.asarray(values)
         name = str(self._scope.get_unique_variable_name("constant"))
         if array.dtype.kind in "UO":
-            self._container.add_initializer(name, TensorProto.STRING, list(array.shape), [text.encode() for text in array.ravel().tolist()])
+            self._container.add_initializer(
+                name, TensorProto.STRING, list(array.shape), [text.encode() for text in array.ravel().tolist()]
+            )
             return name
         kind, dtype = _TYPES["f" if array.dtype.kind == "f" else "i"]
         self._container.add_initializer(name, kind, list(array.shape), array.astype(dtype).ravel().tolist())

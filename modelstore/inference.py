@@ -11,7 +11,9 @@ from modelstore.columns import MISSING, moments, values_of
 from modelstore.signature import MAX_CATEGORIES, Column, Datatype, Kind, Label, Signature, Target, Task
 
 
-def infer_signature(table: Any, columns: Sequence[tuple[str, str]], *, target: str, task: Task, classes: Sequence[Any] | None = None) -> Signature:
+def infer_signature(
+    table: Any, columns: Sequence[tuple[str, str]], *, target: str, task: Task, classes: Sequence[Any] | None = None
+) -> Signature:
     """Describe each of `columns` (name, kind) of a table: a pandas DataFrame or a dict of columns.
 
     classes: the labels in the order of the probabilities (`pipeline.classes_`); None for a regression.
@@ -28,7 +30,7 @@ def kind_of(values: Any) -> Kind:
         return "numeric"
     if array.dtype.kind in "bM":
         return "boolean" if array.dtype.kind == "b" else "datetime"
-    known = [value for value in array.tolist() if value is not None and value == value and value != ""]  # noqa: PLR0124, PLC1901
+    known = [value for value in array.tolist() if value is not None and value == value and value != ""]  # noqa: PLR0124
     if known and all(isinstance(value, (bool, np.bool_)) or str(value).lower() in {"true", "false"} for value in known):
         return "boolean"
     if known and all(isinstance(value, (int, float)) for value in known):
@@ -68,7 +70,13 @@ def _categorical(name: str, values: Any) -> Column:
 
 def _boolean(name: str, values: Any) -> Column:
     known = values[np.isfinite(values)]
-    return Column(name=name, datatype="BOOL", kind="boolean", nullable=len(known) < len(values), example=bool(known.size and np.median(known) >= 0.5))
+    return Column(
+        name=name,
+        datatype="BOOL",
+        kind="boolean",
+        nullable=len(known) < len(values),
+        example=bool(known.size and np.median(known) >= 0.5),
+    )
 
 
 def _numeric(name: str, values: Any) -> Column:
@@ -89,7 +97,15 @@ def _datetime(name: str, values: Any) -> Column:
     if not known.size:
         return Column(name=name, datatype="BYTES", kind="datetime")
     first, typical, last = (_iso(known[i]) for i in (0, len(known) // 2, -1))
-    return Column(name=name, datatype="BYTES", kind="datetime", nullable=len(known) < len(values), minimum=first, maximum=last, example=typical)
+    return Column(
+        name=name,
+        datatype="BYTES",
+        kind="datetime",
+        nullable=len(known) < len(values),
+        minimum=first,
+        maximum=last,
+        example=typical,
+    )
 
 
 def _iso(seconds: float) -> str:

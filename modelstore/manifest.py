@@ -2,16 +2,19 @@
 
     {"digest": "sha256:…", "files": {"model.skops": "…", "signature.json": "…", …}}
 
-The digest covers what decides an answer: model files, signature and golden rows, each in canonical form. Metrics and lineage are not in
-it, so that the same data, code and seed give the same digest; the manifest's own hashes protect them from decay all the same.
+The digest covers what decides an answer: model files, signature and golden rows, each in canonical form. Metrics and lineage are
+not in it, so that the same data, code and seed give the same digest; the manifest's hashes protect them from decay all the same.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+from collections.abc import Collection
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,7 +52,9 @@ def digest_of(hashes: dict[str, str]) -> str:
 def hex_of(digest: str) -> str:
     """The store's key: the digest without "sha256:". ValueError: it is no digest."""
     if not (found := DIGEST.fullmatch(digest)):
-        raise ValueError(f"cannot use {digest[:80]!r} as a model's digest: it is not sha256: and 64 hex digits; copy it from `anneal get modelversions`")
+        raise ValueError(
+            f"cannot use {digest[:80]!r} as a model's digest: it is not sha256: and 64 hex digits; copy it from a ModelVersion"
+        )
     return found[1]
 
 
@@ -63,10 +68,8 @@ def write(folder: Path) -> str:
 
 def read(folder: Path) -> tuple[str, dict[str, str]]:
     """Digest and hashes as the manifest has them. Corrupt: it is missing, is no manifest, or contradicts itself."""
-    try:
-        return parse(_bytes(folder, MANIFEST, MAX_TEXT))
-    except FileNotFoundError:
-        raise Corrupt(MANIFEST, "it is missing") from None
+    with _opened(folder, MANIFEST, MAX_TEXT) as file:
+        return parse(file.read())
 
 
 def parse(text: bytes) -> tuple[str, dict[str, str]]:
@@ -74,7 +77,9 @@ def parse(text: bytes) -> tuple[str, dict[str, str]]:
     try:
         found = json.loads(text)
         digest, hashes = found["digest"], found["files"]
-        good = isinstance(hashes, dict) and all(name in FILES and re.fullmatch(r"[0-9a-f]{64}", value) for name, value in hashes.items())
+        good = isinstance(hashes, dict) and all(
+            name in FILES and re.fullmatch(r"[0-9a-f]{64}", value) for name, value in hashes.items()
+        )
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise Corrupt(MANIFEST, "it is no manifest") from e
     if not good or digest != digest_of(hashes):
@@ -82,10 +87,11 @@ def parse(text: bytes) -> tuple[str, dict[str, str]]:
     return digest, hashes
 
 
-def verify(folder: Path, expect: str | None = None) -> tuple[str, dict[str, bytes]]:
-    """Read every file, check each against the manifest, and answer the digest and exactly the bytes that were checked.
+def verify(folder: Path, expect: str | None = None, keep: Collection[str] = FILES) -> tuple[str, dict[str, bytes]]:
+    """Hash every file, check each against the manifest, and answer the digest and exactly the bytes that were checked.
 
-    expect: the digest that it must have. Corrupt names the first file that is not as it was written.
+    expect: the digest that it must have. keep: files whose bytes are wanted; the others are hashed piece by piece.
+    Corrupt names the first file that is not as it was written.
     """
     digest, hashes = read(folder)
     if expect is not None and digest != expect:
@@ -94,21 +100,31 @@ def verify(folder: Path, expect: str | None = None) -> tuple[str, dict[str, byte
         raise Corrupt(strangers[0], "it is not in the manifest")
     contents: dict[str, bytes] = {}
     for name in sorted(hashes):
-        try:
-            data = _bytes(folder, name, MAX_MODEL if name in (SKOPS, ONNX) else MAX_TEXT)
-        except FileNotFoundError:
-            raise Corrupt(name, "it is missing") from None
-        if (found := hashlib.sha256(data).hexdigest()) != hashes[name]:
+        found, data = _hashed(folder, name, keep=name in keep)
+        if found != hashes[name]:
             raise Corrupt(name, f"its SHA-256 is {found[:12]}…, the manifest has {hashes[name][:12]}…")
-        contents[name] = data
+        if data is not None:
+            contents[name] = data
     return digest, contents
 
 
-def _bytes(folder: Path, name: str, limit: int) -> bytes:
-    path = folder / name
-    if path.is_symlink():
-        raise Corrupt(name, "it is a symbolic link")
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > limit:
-            raise Corrupt(name, f"it is larger than {limit >> 20} MiB")
-        return file.read(limit)
+def _hashed(folder: Path, name: str, *, keep: bool) -> tuple[str, bytes | None]:
+    with _opened(folder, name, MAX_MODEL if name in (SKOPS, ONNX) else MAX_TEXT) as file:
+        if keep:
+            data = file.read()
+            return hashlib.sha256(data).hexdigest(), data
+        return hashlib.file_digest(file, "sha256").hexdigest(), None
+
+
+def _opened(folder: Path, name: str, limit: int) -> BufferedReader:
+    try:
+        handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise Corrupt(name, "it is missing") from None
+    except OSError as e:
+        raise Corrupt(name, "it is a symbolic link" if e.errno == errno.ELOOP else f"it cannot be read ({e.strerror})") from e
+    file = os.fdopen(handle, "rb")
+    if os.fstat(handle).st_size > limit:
+        file.close()
+        raise Corrupt(name, f"it is larger than {limit >> 20} MiB")
+    return file

@@ -1,4 +1,4 @@
-"""What a moment says to a model: how late it is, and where in the year, the week and the day. Arithmetic only, so that ONNX can do it too."""
+"""What a moment says to a model: how late it is, and where in the year, the week and the day. Arithmetic that ONNX can do too."""
 
 from __future__ import annotations
 

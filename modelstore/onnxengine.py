@@ -1,4 +1,4 @@
-"""A model in ONNX Runtime. A single row takes 20 to 40 µs: what is done per call is what the Python interpreter is slow at, so little is."""
+"""A model in ONNX Runtime. A single row takes 20 to 40 µs, so little is done per call: the interpreter is the slow part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from modelstore.columns import READERS
-from modelstore.errors import ModelError
+from modelstore.errors import ModelError, one_line
 from modelstore.predictor import Columns, Prediction, plain_labels
 from modelstore.signature import Signature
 
@@ -27,13 +27,17 @@ class OnnxModel:
 
     def __init__(self, data: bytes, signature: Signature) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # rows come one or a few at a time: a thread pool costs more than it gives, and workers are many
+        options.intra_op_num_threads = (
+            1  # rows come one or a few at a time: a thread pool costs more than it gives, and workers are many
+        )
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
             session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as e:  # onnxruntime's errors have no common base
-            raise ModelError(f"cannot load the ONNX model: {' '.join(str(e).split())[:300]}; convert it for ONNX Runtime {onnxruntime.__version__}") from e
+            raise ModelError(
+                f"cannot load the ONNX model: {one_line(e, 300)}; convert it for ONNX Runtime {onnxruntime.__version__}"
+            ) from e
         self._run = session.run
         self._outputs = [output.name for output in session.get_outputs()][:2]
         self._classes = signature.target.classes
@@ -48,7 +52,10 @@ class OnnxModel:
             raise ValueError(f"cannot predict: column {self._first!r} is missing") from None
         if rows <= CHUNK:
             return self._chunk(columns, rows)
-        parts = [self._chunk({name: values[at : at + CHUNK] for name, values in columns.items()}, min(CHUNK, rows - at)) for at in range(0, rows, CHUNK)]
+        parts = [
+            self._chunk({name: values[at : at + CHUNK] for name, values in columns.items()}, min(CHUNK, rows - at))
+            for at in range(0, rows, CHUNK)
+        ]
         chances = None if parts[0].probabilities is None else [row for part in parts for row in part.probabilities or ()]
         return Prediction([label for part in parts for label in part.labels], chances)
 
@@ -73,13 +80,13 @@ Feed = Callable[[Columns, int], dict[str, NDArray[Any]]]
 
 def _feeding(inputs: list[Any], signature: Signature) -> tuple[Feed, str]:
     names = signature.names()
-    if {one.name for one in inputs} == set(names):
+    if {one.name for one in inputs} <= set(names):  # columns that say nothing were dropped
         return _by_column(inputs, signature), names[0]
     shape = inputs[0].shape
-    if len(inputs) != 1 or len(shape) != 2 or shape[1] not in (len(names), None) and isinstance(shape[1], int):
+    if len(inputs) != 1 or len(shape) != 2 or (shape[1] not in (len(names), None) and isinstance(shape[1], int)):
         raise ModelError(
-            f"cannot use the ONNX model: its inputs {[one.name for one in inputs][:8]} are neither one per column of the signature, named "
-            f"after it, nor a single one of {len(names)} columns; correct the signature"
+            f"cannot use the ONNX model: its inputs {[one.name for one in inputs][:8]} are neither one per column of the "
+            f"signature, named after it, nor a single one of {len(names)} columns; correct the signature"
         )
     return _as_matrix(inputs[0], signature), names[0]
 

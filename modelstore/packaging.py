@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +65,10 @@ def package(
     _answers_the_same(SklearnModel(pipeline, signature), loaded, tables["given"])
     onnx, note = _onnx(pipeline, signature, loaded, tables)
 
-    inputs = {name: [_readable(value, kind) for value in values] for (name, kind), values in zip(kinds, _golden_inputs(golden_rows, kinds), strict=True)}
+    inputs = {
+        name: [_readable(value, kind) for value in values]
+        for (name, kind), values in zip(kinds, _golden_inputs(golden_rows, kinds), strict=True)
+    }
     recorded = golden(inputs, loaded.run(inputs))
     if onnx is not None and (bad := wrong(recorded, runs(onnx, signature, "onnx").run(inputs))):
         onnx, note = None, f"no ONNX: golden rows {bad[:8]} are answered differently"
@@ -123,7 +126,8 @@ def _onnx(pipeline: Any, signature: Signature, loaded: SklearnModel, tables: dic
             causes.append(str(e))
             continue
         if found.fault is None:
-            return data, f"ONNX agrees on {found.rows} rows, given, perturbed, with missing and unseen values (largest difference {found.worst:.1g})"
+            rows = f"{found.rows} rows: given, perturbed, with missing and with unseen values"
+            return data, f"ONNX agrees on {rows} (largest difference {found.worst:.1g})"
         causes.append(found.fault)
     return None, f"no ONNX: {causes[0]}"[:900]
 
@@ -134,16 +138,20 @@ def _fits(pipeline: Any, signature: Signature) -> None:
         return
     have = getattr(pipeline, "classes_", None)
     if have is not None and [label(one) for one in have] != want:
-        raise ModelError(f"cannot package the model: its classes are {list(have)[:8]}, those of its signature are {want[:8]}; use `pipeline.classes_`")
+        raise ModelError(
+            f"cannot package the model: its classes are {list(have)[:8]}, its signature's are {want[:8]}; use `pipeline.classes_`"
+        )
 
 
 def _answers_the_same(fitted: SklearnModel, loaded: SklearnModel, columns: dict[str, Any]) -> None:
     found = compare(fitted, loaded, {"given": columns}, TOLERANCE["double"])
     if found.fault:
-        raise ModelError(f"cannot package the model: loaded again, it differs: {found.fault}; its estimator keeps state that skops does not save")
+        raise ModelError(
+            f"cannot package the model: loaded again, {found.fault}; its estimator keeps state that skops does not save"
+        )
 
 
-def _golden_inputs(table: Any, kinds: list[tuple[str, str]]) -> list[list[Any]]:
+def _golden_inputs(table: Any, kinds: Sequence[tuple[str, str]]) -> list[list[Any]]:
     return [values[:GOLDEN_ROWS] for values in plain(table, kinds).values()]
 
 
@@ -163,4 +171,10 @@ def _readable(value: Any, kind: str) -> Any:
 
 def _metadata(metadata: Mapping[str, Any], formats: list[str], note: str) -> dict[str, Any]:
     found: dict[str, Any] = jsonable(metadata)
-    return {"created": datetime.now(UTC).isoformat(timespec="seconds"), **found, "format": FORMAT, "formats": formats, "note": note}
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **found,
+        "format": FORMAT,
+        "formats": formats,
+        "note": note,
+    }

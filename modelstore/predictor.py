@@ -1,4 +1,4 @@
-"""Answering: a package, loaded. With ONNX Runtime and plain numpy where the package has ONNX; scikit-learn is then never imported."""
+"""Answering: a package, loaded. Where it has ONNX, with ONNX Runtime and numpy; scikit-learn is then never imported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def load(folder: Path | str, *, expect: str | None = None, engine: Engine | None
     """Load a package. Every byte is checked against the manifest before any of it is used.
 
     expect: the digest that was recorded when it was stored. engine: one to insist on; else ONNX Runtime where the package has it.
-    Corrupt: a file is not the one that was packaged. Unsafe: it holds what could run code. ModelError: it has no model for `engine`.
+    Corrupt: a file is not the one that was packaged. Unsafe: it holds what could run code. ModelError: no model for `engine`.
     """
     digest, files = manifest.verify(Path(folder), expect)
     signature = _signature(files)

@@ -1,8 +1,8 @@
 """Loading a skops file from whoever wrote it. Nothing of it is constructed before all of it was looked at.
 
 1. the archive: a zip, plain names, nothing that swells beyond a limit
-2. the schema: only kinds of nodes that estimators need (no bound methods, no partials, no operators, none of skops' old formats), only
-   modules that models come from
+2. the schema: only kinds of nodes that estimators need (no bound methods, no partials, no operators, none of skops' old formats),
+   only modules that models come from
 3. skops' own audit, with an allow-list of types. What a file asks to be trusted is never asked for
 4. trees: indices within bounds, since scikit-learn follows them without looking
 
@@ -22,7 +22,7 @@ import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from modelstore import bounds
-from modelstore.errors import Unsafe
+from modelstore.errors import Unsafe, one_line
 from modelstore.skopsfile import SCHEMA
 
 MAX_ENTRIES: Final = 200_000
@@ -67,15 +67,15 @@ TRUSTED: Final = (
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
 )
-"""Types that skops does not trust by itself and that models of scikit-learn are made of. Each was looked at: none runs what it is given."""
+"""Types that skops does not trust by itself and that models are made of. Each was looked at: none runs what it is given."""
 
 LOADERS: Final = frozenset({
-    "ConstructorFromReduceNode", "DTypeNode", "DefaultDictNode", "DictNode", "FunctionNode", "JsonNode", "ListNode", "LossNode",
-    "MaskedArrayNode", "NdArrayNode", "ObjectNode", "RandomGeneratorNode", "RandomStateNode", "SetNode", "SliceNode", "SparseMatrixNode",
-    "TreeNode", "TupleNode", "TypeNode",
+    "BytearrayNode", "BytesNode", "DTypeNode", "DefaultDictNode", "DictNode", "FunctionNode", "JsonNode", "ListNode", "LossNode",
+    "MaskedArrayNode", "NdArrayNode", "ObjectNode", "RandomGeneratorNode", "RandomStateNode", "SetNode", "SliceNode", "TreeNode",
+    "TupleNode", "TypeNode",
 })  # fmt: skip
 ROOTS: Final = frozenset({"builtins", "collections", "modelstore", "numpy", "scipy", "sklearn", "_loss", "lightgbm", "xgboost"})
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\.(npy|npz|json)")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\.(npy|bin|json)")
 
 
 def loads(data: bytes, file: str = "model.skops") -> Any:
@@ -94,7 +94,7 @@ def loads(data: bytes, file: str = "model.skops") -> Any:
     except MemoryError as e:
         raise Unsafe(file, "it asks for more memory than there is") from e
     except Exception as e:  # whatever a damaged file makes skops, numpy and scikit-learn raise
-        raise Unsafe(file, f"it cannot be read: {type(e).__name__}: {' '.join(str(e).split())[:200]}") from e
+        raise Unsafe(file, f"it cannot be read: {type(e).__name__}: {one_line(e)}") from e
     return model
 
 

@@ -21,14 +21,18 @@ def scores(X: Floats, y: Any, method: str, task: str, seed: int) -> Floats:
             found = np.zeros(X.shape[1])
         case "mutualInformation":
             yes_or_no = np.array([bool(np.isin(column, (0.0, 1.0)).all()) for column in X.T])
-            found = (mutual_info_classif if classes else mutual_info_regression)(X, y, discrete_features=yes_or_no, random_state=seed)
+            found = (mutual_info_classif if classes else mutual_info_regression)(
+                X, y, discrete_features=yes_or_no, random_state=seed
+            )
         case "fTest":
             varying = np.ptp(X, axis=0) > 0
             found = np.zeros(X.shape[1])
             if varying.any():
                 found[varying] = (f_classif if classes else f_regression)(X[:, varying], y)[0]
         case "modelBased":
-            model = (ExtraTreesClassifier if classes else ExtraTreesRegressor)(n_estimators=100, min_samples_leaf=2, random_state=seed)
+            model = (ExtraTreesClassifier if classes else ExtraTreesRegressor)(
+                n_estimators=100, min_samples_leaf=2, random_state=seed
+            )
             found = model.fit(X, y).feature_importances_
         case _:
             raise ValueError(f"cannot select features by {method!r}: unknown method; use one of {', '.join(METHODS)}")

@@ -20,8 +20,8 @@ class SklearnModel:
         self._classes = signature.target.classes
         self._probabilities = self._classes is not None and hasattr(estimator, "predict_proba")
         self._named = getattr(estimator, "feature_names_in_", None) is not None
-        steps = getattr(estimator, "steps", None)
-        self._ours = bool(steps) and type(steps[0][1]).__name__ == "Prepare"
+        steps = getattr(estimator, "steps", [("", None)])
+        self._ours = type(steps[0][1]).__name__ == "Prepare"
 
     @classmethod
     def load(cls, data: bytes, signature: Signature) -> SklearnModel:

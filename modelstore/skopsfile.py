@@ -1,7 +1,7 @@
 """A fitted pipeline as skops bytes in canonical form: the same model gives the same bytes, whenever and wherever it was written.
 
-skops writes the addresses of objects into its schema, the time into its zip entries, and structured arrays with whatever lay in the gaps
-between their fields. None of that says anything about the model: it is left out, and arrays are named by their content.
+skops writes the addresses of objects into its schema, the time into its zip entries, and structured arrays with whatever lay in
+the gaps between their fields. None of that says anything about the model: it is left out, and arrays are named by their content.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import skops.io
 
-from modelstore.errors import ModelError
+from modelstore.errors import ModelError, one_line
 
 SCHEMA: Final = "schema.json"
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -28,7 +28,7 @@ def dumps(pipeline: Any) -> bytes:
         raw = skops.io.dumps(pipeline)
     except Exception as e:  # skops raises TypeError, UnsupportedTypeException, AttributeError
         raise ModelError(
-            f"cannot save the model with skops: {' '.join(str(e).split())[:200]}; use estimators of scikit-learn only, without functions of your own"
+            f"cannot save the model with skops: {one_line(e)}; use estimators of scikit-learn only, without functions of your own"
         ) from e
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}

@@ -22,7 +22,7 @@ class Store:
     """Packages by digest. Any number of processes may use one at the same time."""
 
     def __init__(self, url: str | Path, *, cache: Path | None = None) -> None:
-        """url: a folder, or a URL such as s3://bucket/models. cache: where packages of a remote store are kept; default: the user's cache."""
+        """url: a folder, or a URL such as s3://bucket/models. cache: where packages of a remote store are kept."""
         self.url = str(url)
         self._fs: Any = None
         if "://" in self.url and not self.url.startswith("file://"):
@@ -31,7 +31,9 @@ class Store:
             try:
                 self._fs, self._root = fsspec.core.url_to_fs(self.url)
             except (ImportError, ValueError) as e:
-                raise ModelError(f"cannot use {self.url} as a store: {e}; install the package that it asks for (s3: pip install 'anneal[s3]')") from e
+                raise ModelError(
+                    f"cannot use {self.url} as a store: {e}; install the package that it asks for (s3: pip install 'anneal[s3]')"
+                ) from e
             self._local = cache or _cache() / hashlib.sha256(self.url.encode()).hexdigest()[:16]
         else:
             self._local = Path(self.url.removeprefix("file://")).absolute()
@@ -42,7 +44,7 @@ class Store:
         Corrupt: the folder is not as its manifest says. A damaged copy in the store is replaced.
         """
         source = Path(folder)
-        digest, _ = manifest.verify(source)
+        digest, _ = manifest.verify(source, keep=())
         if self._fs is None:
             self._put_folder(source, digest)
         elif not self._fs.exists(f"{self._remote(digest)}/{manifest.MANIFEST}"):
@@ -53,27 +55,27 @@ class Store:
         return digest
 
     def path(self, digest: str) -> Path:
-        """A folder on this machine that holds the package: fetched, checked and kept if the store is remote. NotFound; Corrupt."""
+        """A folder of this machine with the package: fetched, checked and kept if the store is remote. NotFound; Corrupt."""
         folder = self._local / manifest.hex_of(digest)
         if self._fs is None:
             if not (folder / manifest.MANIFEST).is_file():
                 raise NotFound(digest, self.url)
             return folder
         try:
-            manifest.verify(folder, digest)
+            manifest.verify(folder, digest, keep=())
         except (OSError, Corrupt):
             with self._fetched(digest) as fresh:
-                manifest.verify(fresh, digest)
+                manifest.verify(fresh, digest, keep=())
                 _replace(fresh, folder)
         return folder
 
     def verify(self, digest: str) -> None:
         """Hash every byte of what the store itself holds. Corrupt names the file; NotFound: it holds no such package."""
         if self._fs is None:
-            manifest.verify(self.path(digest), digest)
+            manifest.verify(self.path(digest), digest, keep=())
             return
         with self._fetched(digest) as fresh:
-            manifest.verify(fresh, digest)
+            manifest.verify(fresh, digest, keep=())
 
     def list(self) -> list[str]:
         """Digests of all packages, sorted."""
@@ -104,7 +106,7 @@ class Store:
         target = self._local / manifest.hex_of(digest)
         self._local.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(OSError, Corrupt):
-            manifest.verify(target, digest)
+            manifest.verify(target, digest, keep=())
             return
         copy = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._local))
         try:
@@ -156,7 +158,9 @@ def _replace(fresh: Path, target: Path) -> None:
     with contextlib.suppress(OSError):
         fresh.rename(target)
     if not (target / manifest.MANIFEST).is_file():
-        raise ModelError(f"cannot store the model in {target.parent}: it could not be moved there; check the folder's permissions and free space")
+        raise ModelError(
+            f"cannot store the model in {target.parent}: it cannot be moved there; check the folder's permissions and free space"
+        )
 
 
 def _cache() -> Path:

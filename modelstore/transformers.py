@@ -1,6 +1,6 @@
 """The scikit-learn transformers that pipelines of anneal are made of. They live here because who loads a model must find them.
 
-    Pipeline([("prepare", Prepare(signature.kinds(), task=…)), ("select", Select("mutualInformation", 8, task=…)), ("model", estimator)])
+    Pipeline([("prepare", Prepare(signature.kinds(), task=…)), ("select", Select("fTest", 8, task=…)), ("model", estimator)])
 
 takes the raw table, a pandas DataFrame or a dict of columns, and answers. What is fitted are plain arrays and lists: small in the
 file, quick without pandas, and each has its own translation to ONNX (modelstore/converters.py).
@@ -35,7 +35,7 @@ class Prepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     categorical        one column per category up to `max_categories` of them, the rare ones together; above that the mean of the
                        target per category (scikit-learn's TargetEncoder, cross-fitted on the training rows)
 
-    Columns that say nothing are dropped: constant ones, texts that differ in (nearly) every row, and whole numbers that just count up.
+    Columns that say nothing are dropped: constant ones, texts that differ in nearly every row, whole numbers that just count up.
 
     columns: (name, kind) pairs, as `Signature.kinds()`.
     task: "classification" or "regression"; for the means of the target.
@@ -87,7 +87,9 @@ class Prepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if rows == 0:
             raise ValueError("cannot prepare an empty table: it has no rows; check what the Dataset reads")
         self.dropped_: dict[str, str] = {}
-        self.numeric_, self.datetime_, self.categorical_ = [], [], []
+        self.numeric_: list[str] = []
+        self.datetime_: list[str] = []
+        self.categorical_: list[str] = []
         texts: dict[str, Texts] = {}
         for name, kind in self.columns:
             values = values_of(X, name, kind)
@@ -192,7 +194,9 @@ class Select(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     max_features: how many to keep at most; None: all that score above zero (modelBased: above the mean).
     """
 
-    def __init__(self, method: str = "none", max_features: int | None = None, task: str = "classification", seed: int = 0) -> None:
+    def __init__(
+        self, method: str = "none", max_features: int | None = None, task: str = "classification", seed: int = 0
+    ) -> None:
         self.method = method
         self.max_features = max_features
         self.task = task
@@ -234,5 +238,10 @@ def useless(values: NDArray[Any], kind: str) -> str | None:
     enough = len(known) >= 30
     if texts and enough and different > 0.95 * len(known):
         return "unique"
-    counts_up = kind == "numeric" and enough and different == len(known) == len(values) and np.array_equal(np.abs(np.diff(values)), np.ones(len(values) - 1))
+    counts_up = (
+        kind == "numeric"
+        and enough
+        and different == len(known) == len(values)
+        and np.array_equal(np.abs(np.diff(values)), np.ones(len(values) - 1))
+    )
     return "unique" if counts_up else None

@@ -1,7 +1,7 @@
 """scikit-learn's trees, forests and boosting as ONNX, in double precision from input to output.
 
-skl2onnx turns their thresholds into float32. Values of a table lie exactly on thresholds, so rows change sides: a forest is off by up
-to 0.07 in probability, HistGradientBoosting does not convert at all. `TreeEnsemble` of ai.onnx.ml 5 computes in double and agrees.
+skl2onnx turns their thresholds into float32. Values of a table lie exactly on thresholds, so rows change sides: a forest is off
+by up to 0.07 in probability, HistGradientBoosting does not convert at all. `TreeEnsemble` of ai.onnx.ml 5 computes in double.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LINKS: Final = {"LogitLink": 1.0, "HalfLogitLink": 2.0}
 
 @dataclass
 class Ensemble:
-    """The attributes of one TreeEnsemble node. Children of a node are given as in the tree itself; leaves are told apart by `leaf`."""
+    """The attributes of one TreeEnsemble node, gathered tree by tree."""
 
     targets: int
     features: list[Array] = field(default_factory=list)
@@ -51,7 +51,18 @@ class Ensemble:
     nodes: int = 0
     leaves: int = 0
 
-    def add(self, *, feature: Array, split: Array, left: Array, right: Array, missing_left: Array, leaf: Array, value: Array, target: int) -> None:
+    def add(
+        self,
+        *,
+        feature: Array,
+        split: Array,
+        left: Array,
+        right: Array,
+        missing_left: Array,
+        leaf: Array,
+        value: Array,
+        target: int,
+    ) -> None:
         """One tree: arrays over its nodes, the root first. Rows with `feature` ≤ `split` go left."""
         inner = np.flatnonzero(~leaf)
         number = np.empty(len(leaf), dtype=np.int64)
@@ -103,7 +114,7 @@ def _members(model: Any) -> list[Any]:
 
 
 def _forest_classifier(add: Graph, model: Any, X: str) -> tuple[str, str]:
-    # A leaf of TreeEnsemble has one number, one of ours a probability per class: so each tree answers the row of its leaf in a table.
+    # a leaf of TreeEnsemble has one number, ours a probability per class: so each tree answers the row of its leaf in a table
     trees = _members(model)
     rows, ensemble = 0, Ensemble(len(trees))
     for i, tree in enumerate(trees):
@@ -151,7 +162,9 @@ def _histogram(add: Graph, model: Any, X: str) -> str:
     return add("Add", ensemble.put(add, X), add.constant(start))
 
 
-def _boosting_classifier(raw_scores: Callable[[Graph, Any, str], str], *, ties_up: bool) -> Callable[[Graph, Any, str], tuple[str, str]]:
+def _boosting_classifier(
+    raw_scores: Callable[[Graph, Any, str], str], *, ties_up: bool
+) -> Callable[[Graph, Any, str], tuple[str, str]]:
     def convert(add: Graph, model: Any, X: str) -> tuple[str, str]:
         raw = raw_scores(add, model, X)
         if len(model.classes_) > 2:
@@ -221,6 +234,8 @@ def register() -> None:
     """Tell skl2onnx to convert these with us. Any number of times."""
     options = {"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]}
     for kind in CLASSIFIERS:
-        update_registered_converter(kind, f"Anneal{kind.__name__}", _classifier_shape, _classifier, overwrite=True, options=options)
+        update_registered_converter(
+            kind, f"Anneal{kind.__name__}", _classifier_shape, _classifier, overwrite=True, options=options
+        )
     for kind in REGRESSORS:
         update_registered_converter(kind, f"Anneal{kind.__name__}", _regressor_shape, _regressor, overwrite=True)
