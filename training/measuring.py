@@ -56,6 +56,12 @@ def run(trial: Trial, problem: Problem, folds: Sequence[Fold]) -> Outcome:
     )  # fmt: skip
 
 
+def warm(problem: Problem) -> None:
+    """Import what the candidates need, before anything is timed."""
+    for estimator, fixed in problem.estimators.values():
+        build(estimator, fixed, task=problem.task, seed=problem.seed)
+
+
 def one(trial: Trial, problem: Problem, fold: Fold) -> dict[str, float]:
     """The metrics of one fold. ValueError: the objective's metric cannot be measured."""
     estimator, fixed = problem.estimators[trial.candidate]

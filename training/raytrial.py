@@ -1,0 +1,96 @@
+"""The actor that runs trials, one after the other, without ever being made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import FrameType
+from typing import Any
+
+import ray
+from ray import tune
+
+from training.folds import Fold
+from training.measuring import Problem, run, warm
+from training.trials import Outcome, Trial
+
+GRACE_SECONDS = 15.0
+"""What C code that does not listen may take longer than the limit, before its process is ended."""
+
+
+HALL_SECONDS = 20.0
+"""How long the first actors wait for each other. Where the cluster has no room for all of them, they begin without."""
+
+
+@ray.remote(num_cpus=0)
+class Hall:
+    """Where actors meet before the first trial begins.
+
+    Tune gives a trial that waits for its own actor to whichever actor is free, and throws the new one away. Where trials are shorter
+    than the start of an actor (seconds: it imports scikit-learn), all trials end up in one actor, and a second one is started in vain
+    for each of them. Actors that begin together stay.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self._expected, self._here, self._all = expected, 0, asyncio.Event()
+
+    async def enter(self) -> bool:
+        """Wait for the others; whether all came."""
+        self._here += 1
+        if self._here >= self._expected:
+            self._all.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all.wait(), HALL_SECONDS)
+        return self._all.is_set()
+
+
+class RayTrial(tune.Trainable):  # type: ignore[misc]
+    """One step is one trial: its folds until they are done, or until it is clear that it does not win."""
+
+    def setup(self, config: dict[str, Any], problem: Problem, folds: Sequence[Fold], seconds: float, hall: Any) -> None:
+        """Keep what all trials share. The folds lie in the object store: they are mapped, not copied."""
+        warm(problem)
+        ray.get(hall.enter.remote())
+        self._problem, self._folds, self._seconds = problem, folds, seconds
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take another trial."""
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run the trial of the config."""
+        trial = Trial(**self.config["trial"])
+        killer = threading.Timer(self._seconds + GRACE_SECONDS, os._exit, (1,))
+        killer.daemon = True
+        killer.start()
+        try:
+            outcome = self._limited(trial)
+        finally:
+            killer.cancel()
+        score = outcome.metrics.get(self._problem.metric, 0.0)
+        return {"score": score, "outcome": [asdict(outcome)], "done": True}  # in a list: Tune flattens dicts
+
+    def _limited(self, trial: Trial) -> Outcome:
+        def ring(_: int, __: FrameType | None) -> None:
+            raise TimeoutError(f"it took longer than {self._seconds:.0f} s (trialTimeoutSeconds)")
+
+        if threading.current_thread() is not threading.main_thread():
+            return run(trial, self._problem, self._folds)
+        before = signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+        try:
+            return run(trial, self._problem, self._folds)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a trial is short, and is run anew if its actor dies."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing."""
