@@ -12,18 +12,23 @@ from typing import Any, Protocol
 from drivers.contract import Conflict, Fence, Intent, Observation, Owner, Step, Survey, Unknown
 from drivers.judging import Thing
 from drivers.snapshot import SharedList
+from specs.meta import API_VERSION, GROUP
 
 Object = dict[str, Any]
 
-GROUP = "anneal.dev"
 INSTALLATION_LABEL, PART_LABEL, OWNER_LABEL = f"{GROUP}/installation", f"{GROUP}/part", f"{GROUP}/owner"
 
 
 class Table(Protocol):
     """One kind of object of an API server. Every method raises DriverError."""
 
-    kind: str
-    plural: str
+    @property
+    def kind(self) -> str:
+        """The kind's name."""
+
+    @property
+    def plural(self) -> str:
+        """Its plural."""
 
     async def get(self, namespace: str, name: str) -> Object | None:
         """One object; None if there is none."""
@@ -125,7 +130,7 @@ class ObjectDriver:
 
     def _body(self, step: Step, intent: Intent) -> Object:
         owner = intent.owner
-        reference = {"apiVersion": f"{GROUP}/v1alpha1", "kind": owner.kind, "name": owner.name, "uid": owner.uid, "controller": True}
+        reference = {"apiVersion": API_VERSION, "kind": owner.kind, "name": owner.name, "uid": owner.uid, "controller": True}
         labels = {INSTALLATION_LABEL: owner.installation, PART_LABEL: _label(intent.part), OWNER_LABEL: owner.uid}
         metadata = {
             "name": str(step.change.get("name") or intent.name),
@@ -134,7 +139,7 @@ class ObjectDriver:
             "ownerReferences": [reference],
         }
         return {
-            "apiVersion": f"{GROUP}/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": self._table.kind,
             "metadata": metadata,
             "spec": dict(step.change.get("spec", {})),

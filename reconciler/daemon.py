@@ -32,6 +32,7 @@ from reconciler.engine.runner import Runner
 from reconciler.engine.workqueue import Backoff, WorkQueue
 from reconciler.home import Home
 from reconciler.informer import Informer
+from reconciler.kinds.local import Local
 from reconciler.kinds.providers import Providers
 from reconciler.kinds.registry import all_kinds
 from reconciler.lock import HomeLock, HomeLocked
@@ -58,6 +59,7 @@ class Daemon:
     lease: Lease = field(init=False)
     sources: SourceManager = field(init=False)
     providers: Providers = field(init=False)
+    local: Local = field(init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve and reconcile until `stop`."""
@@ -74,6 +76,7 @@ class Daemon:
             if leading.done() and not leading.cancelled() and (error := leading.exception()):
                 raise error
         finally:
+            await self.local.close()
             await self.providers.close()
             await self.plane.stop()
             self.home.pidfile.unlink(missing_ok=True)
@@ -87,7 +90,9 @@ class Daemon:
         self.providers = Providers(
             client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds
         )
-        kinds: dict[str, Kind[Any]] = all_kinds(self.providers)
+        roots = tuple(root for root in settings.data_roots.split(os.pathsep) if root)
+        self.local = Local(self.home, client, self.lease.fence, installation_id, self._changed_outside, roots)
+        kinds: dict[str, Kind[Any]] = all_kinds(self.providers, self.local)
         recorder = Recorder(client, self.clock)
         limits = breaker.Limits(settings.breaker_count, settings.breaker_share)
         self.engine = Engine(client, self.clock, kinds, installation_id, recorder, limits=limits)
@@ -150,6 +155,11 @@ class Daemon:
         for plural in self.engine.kinds:
             for key in [key for key in self.engine.index.keys if key.plural == plural]:
                 self.runner.wake(key, min(taken.values(), default=None))
+
+    def _changed_outside(self, uid: str) -> None:
+        """Something of this object ended or changed on this machine: look at it at once."""
+        if (key := self.engine.index.by_uid(uid)) is not None:
+            self.runner.wake(key)
 
     def _heard(self, resource: ResourceId, obj: Object, deleted: bool, spec_changed: bool) -> None:
         """Something changed: wake it, what refers to it, and what owns it. Sources see to what they hold."""

@@ -35,14 +35,19 @@ class Settings:
     """How long a create at the simulated cloud may stay invisible."""
     call_seconds: float = 30.0
     """Time limit of one call to a provider."""
+    data_roots: str = ""
+    """Folders, separated by colons, that absolute file URIs of Datasets may lead into, beside the folder of their spec."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read the variables; ValueError names the one that is no number."""
-        given: dict[str, float] = {}
+        given: dict[str, float | str] = {}
         for setting in fields(cls):
             text = (os.environ if env is None else env).get(f"ANNEAL_{setting.name.upper()}")
             if text is None:
+                continue
+            if setting.type == "str":
+                given[setting.name] = text
                 continue
             try:
                 value = float(text)

@@ -15,6 +15,7 @@ DIGEST = r"^sha256:[0-9a-f]{64}$"
 ColumnName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A column's name: any text of a header line."""
 Digest = Annotated[str, Field(max_length=71, pattern=DIGEST)]
+Host = Annotated[str, Field(max_length=253, pattern=r"^[a-zA-Z0-9.:\[\]-]+$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(ge=-1e300, le=1e300)]
 ColumnType = Literal["number", "integer", "boolean", "string", "datetime"]
@@ -92,7 +93,7 @@ class DatasetSpec(Model):
     """The columns that it must have."""
     checks: Checks = Checks()
     """What the whole table must satisfy."""
-    allowed_hosts: Annotated[list[Annotated[str, Field(max_length=253, pattern=r"^[a-zA-Z0-9.:\[\]-]+$")]], Field(max_length=16)] = []
+    allowed_hosts: Annotated[list[Host], Field(max_length=16)] = []
     """Hosts with private addresses that may be fetched from. Others are refused."""
     max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000_000)] = 10_000_000_000
     """The largest table that is fetched."""

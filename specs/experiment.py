@@ -298,5 +298,3 @@ class Experiment(Resource):
     """The search that should be made."""
     status: ExperimentStatus | None = None
     """How the search goes."""
-
-

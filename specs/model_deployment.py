@@ -56,17 +56,17 @@ class Predictor(Model):
     """Which model they predict with."""
     min_replicas: Annotated[int, Field(ge=0, le=256)] = 1
     """How many worker processes; 0: requests that wait are answered with 503, others stay pending."""
-    timeout: Annotated[int, Field(ge=1, le=3600)] = 30
+    timeout: Annotated[int, Field(ge=1, le=600)] = 10
     """Seconds that one prediction may take."""
 
 
 class Web(Model):
     """The web app."""
 
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Web processes."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Requests that each of them handles at once."""
+    """Requests that wait in each of them at a time."""
 
 
 class Broker(Model):
@@ -83,9 +83,9 @@ class ServingLimits(Model):
     """Rows of one request."""
     max_bytes: Annotated[int, Field(ge=1024, le=1_000_000_000)] = 16_777_216
     """Bytes of one request, unpacked."""
-    requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Requests of one client."""
-    result_ttl_seconds: Annotated[int, Field(ge=10, le=2_592_000)] = 86_400
+    requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Requests of one client in each web process; null: as many as there are threads."""
+    result_ttl_seconds: Annotated[int, Field(ge=10, le=2_592_000)] = 3600
     """How long an asynchronous result is kept."""
 
 

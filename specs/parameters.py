@@ -66,12 +66,14 @@ class Parameter(Model):
             raise ValueError(f"feasibleSpace: {self.parameter_type} needs min and max, and no list")
         if not ranged and (space.list is None or space.min is not None or space.max is not None or space.step is not None):
             raise ValueError(f"feasibleSpace: {self.parameter_type} needs a list, and nothing else")
-        if ranged and float(space.min) > float(space.max):
-            raise ValueError("feasibleSpace: min is larger than max")
         if ranged and space.step is not None and float(space.step) <= 0:
             raise ValueError("feasibleSpace: step must be larger than 0")
-        if ranged and space.distribution == "logUniform" and float(space.min) <= 0:
-            raise ValueError("feasibleSpace: logUniform needs a min larger than 0")
+        if space.min is not None and space.max is not None:
+            low, high = float(space.min), float(space.max)
+            if low > high:
+                raise ValueError("feasibleSpace: min is larger than max")
+            if space.distribution == "logUniform" and low <= 0:
+                raise ValueError("feasibleSpace: logUniform needs a min larger than 0")
         return self
 
 
@@ -98,7 +100,7 @@ class Candidate(Model):
 
     @model_validator(mode="after")
     def _once(self) -> Self:
-        names = [row.name for row in (*self.parameters, *self.fixed)]
+        names = [row.name for row in self.parameters] + [row.name for row in self.fixed]
         if len(set(names)) != len(names):
             raise ValueError("parameters: a parameter's name stands twice; remove one")
         return self
@@ -110,11 +112,15 @@ def _auto(value: Any) -> Any:
     return [] if value == "auto" else value
 
 
+def _written(rows: list[Candidate]) -> Any:
+    return [row.model_dump(exclude_none=True) for row in rows] or "auto"
+
+
 Candidates = Annotated[
     list[Candidate],
     Field(max_length=64),
     BeforeValidator(_auto),
-    PlainSerializer(lambda rows: [row.model_dump(exclude_none=True) for row in rows] or "auto"),
+    PlainSerializer(_written),
     WithJsonSchema({PRESERVED: True}),
 ]
 """`auto`, which reads as an empty list, or the candidates."""

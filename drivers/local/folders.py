@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,24 +42,27 @@ class Folder:
 class FolderDriver:
     """All folders under one root.
 
-    Create: `Step.change` has `documents` (name → JSON value), `ports` (name → how many in a row), `firstPort`, `port` (a wish that
-    must be met), `generates` (names of files with a random token), `folders` (to make inside). Update: `documents`.
+    Create: `Step.change` has `documents` (name → JSON value), `ports` (name → how many in a row), `firstPort` or `port` (a given
+    one), `generates` (names of files with a random token), `folders` (to make inside). Update: `documents`.
     """
 
     root: Path
     purpose: str
     fence: Fence = lambda: None
     installation: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What stands for `{secret.<name>}` in documents. Secrets never stand in a plan."""
     settle_seconds: float = 0.0
+    name: str = field(init=False)
     _shared: SharedList[Folder] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.name = f"local/folder:{self.purpose}"
         self._shared = SharedList(self._everything, self._of_owner, self._by_id)
 
-    @property
-    def name(self) -> str:
-        """Tells it from the folders of other purposes."""
-        return f"local/folder:{self.purpose}"
+    def with_secrets(self, secrets: Mapping[str, str]) -> FolderDriver:
+        """The same folders, written with these secrets."""
+        return replace(self, secrets=secrets)
 
     async def observe(self, owner: Owner, ref: str | None, after: float, part: str = "") -> Observation[Folder]:
         """See the contract."""
@@ -77,7 +80,7 @@ class FolderDriver:
             if read_json(self.root / step.ref / TAG) is None:
                 raise Conflict(f"cannot change {step.part}: it is gone; looking again")
             self.fence()
-            await asyncio.to_thread(_write, self.root / step.ref, step.change["documents"])
+            await asyncio.to_thread(_write, self.root / step.ref, self._filled(step.change["documents"], {}))
             return step.ref
         name = str(step.change.get("name") or intent.name)
         if read_json(self.root / name / TAG) is not None:
@@ -103,12 +106,16 @@ class FolderDriver:
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in change.get("generates", ()):
             (folder / name).touch(mode=0o600)
-            (folder / name).write_text(secrets.token_hex(32))
+            (folder / name).write_text(os.urandom(32).hex())
         ports = self._ports(change)
-        _write(folder, _filled(change.get("documents", {}), ports))
+        _write(folder, self._filled(change.get("documents", {}), ports))
         tag = {"installation": intent.owner.installation, "owner": intent.owner.uid, "part": intent.part}
         created = datetime.now(UTC).isoformat()
         write_json(folder / TAG, {"tag": tag, "name": intent.name, "created": created, "ports": ports})
+
+    def _filled(self, documents: Mapping[str, Any], ports: Mapping[str, int]) -> Any:
+        places = {f"{{port.{name}}}": port for name, port in ports.items()}
+        return _put(documents, places | {f"{{secret.{name}}}": text for name, text in self.secrets.items()})
 
     def _ports(self, change: Mapping[str, Any]) -> dict[str, int]:
         wanted: Mapping[str, int] = change.get("ports", {})
@@ -162,13 +169,11 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _filled(value: Any, ports: Mapping[str, int]) -> Any:
-    """Put ports where a document says `{port.<name>}`."""
-    if isinstance(value, dict):
-        return {key: _filled(inner, ports) for key, inner in value.items()}
-    if isinstance(value, str) and value.startswith("{port.") and value[6:-1] in ports:
-        return ports[value[6:-1]]
-    return value
+def _put(value: Any, places: Mapping[str, Any]) -> Any:
+    """Put ports and secrets where a document says `{port.<name>}` or `{secret.<name>}`."""
+    if isinstance(value, Mapping):
+        return {key: _put(inner, places) for key, inner in value.items()}
+    return places.get(value, value) if isinstance(value, str) else value
 
 
 def _write(folder: Path, documents: Mapping[str, Any]) -> None:

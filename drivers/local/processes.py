@@ -16,7 +16,7 @@ def alive(process: Mapping[str, Any] | None) -> bool:
     """Whether the very process of a unit's record runs: same boot, same pid, same start."""
     if not process or process.get("boot") != boot_id():
         return False
-    return start_ticks(int(process["pid"])) == process["start"]
+    return start_ticks(int(process["pid"])) == int(process["start"])
 
 
 def terminate(process: Mapping[str, Any]) -> None:

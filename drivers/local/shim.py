@@ -69,7 +69,7 @@ def _become(folder: str, unit: dict[str, Any], lock: int, tell: int) -> NoReturn
         signal.signal(number, signal.SIG_DFL)
     if unit["mode"] == "service":
         os.set_inheritable(lock, True)
-        os.execvpe(unit["command"][0], unit["command"], environment)
+        os.execvpe(unit["command"][0], unit["command"], environment)  # noqa: S606
     _supervise(folder, unit["command"], environment, tell)
 
 
@@ -80,7 +80,7 @@ def _supervise(folder: str, command: list[str], environment: dict[str, str], run
     if not child:
         try:
             _die_with_parent()
-            os.execvpe(command[0], command, environment)
+            os.execvpe(command[0], command, environment)  # noqa: S606
         except OSError as error:
             os.write(tell, str(error).encode()[:500])
         os._exit(127)

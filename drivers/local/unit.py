@@ -32,6 +32,8 @@ class UnitSpec:
     """Folders that go when the unit goes."""
     label: str = ""
     """What tells one purpose of a part from another, such as a run's id."""
+    counts: str = ""
+    """What may change without its being another purpose: the unit goes on with it."""
     grace_seconds: float = 15.0
     """Between SIGTERM and SIGKILL."""
 
@@ -55,6 +57,7 @@ class Unit:
     digest: str
     label: str
     folder: str
+    counts: str
     starts: int
     """How often it was started in a row without having run for long."""
     started: float

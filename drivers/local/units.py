@@ -178,7 +178,7 @@ def _record(folder: Path, want: Mapping[str, Any], intent: Intent, before: Mappi
     ran = (read_json(folder / "exit.json") or {}).get("time", now) - before["process"]["time"] if before.get("process") else 0.0
     again = before and ran < LONG_RUN_SECONDS and not (folder / "stop.json").exists() and before["label"] == want["label"]
     return {
-        **{key: want[key] for key in ("mode", "label", "digest", "grace_seconds")},
+        **{key: want[key] for key in ("mode", "label", "counts", "digest", "grace_seconds")},
         "command": [filled(word) for word in want["command"]],
         "env": {key: filled(value) for key, value in want["env"].items()},
         "files": {filled(key): filled(value) for key, value in want.get("files", {}).items()},
@@ -219,6 +219,7 @@ def _unit(folder: Path, record: Mapping[str, Any]) -> Unit:
         digest=record["digest"],
         label=record["label"],
         folder=str(folder),
+        counts=record["counts"],
         starts=int(record["starts"]),
         started=process["time"],
         pid=process["pid"] if running else None,

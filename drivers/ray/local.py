@@ -1,7 +1,7 @@
 """A Ray on this machine: one head as a unit, with ports, token and temporary folder of its own. Ray itself is never imported.
 
-Ray is open code execution to whoever reaches it, so it listens on loopback only and asks for a token. It replaces 127.0.0.1 by the
-outside address unless it is told that there is no cluster but this machine (RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0).
+Ray is open code execution to whoever reaches it, so it listens on loopback only and asks for a token. It replaces 127.0.0.1 by
+the outside address unless it is told that there is no cluster but this machine (RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0).
 """
 
 from __future__ import annotations

@@ -331,7 +331,7 @@ class Engine:
         self._judge(subject, seen, plan)
         if await subject.write_status() and (now := _ready(subject.status)) != before and now:
             self.recorder.ready(subject.obj, now)
-        return Again(plan.seconds) if isinstance(plan, Wait) else Again()
+        return Again(plan.seconds) if isinstance(plan, Wait | Done) else Again()
 
     def _judge(self, subject: Subject, seen: Seen, plan: Plan) -> None:
         kind, model = subject.kind, subject.model

@@ -21,7 +21,7 @@ from specs.meta import SOURCE_FILE_ANNOTATION, SOURCE_LABEL, Resource
 
 SOURCE_RECORD = "anneal-source-"
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-"""What every process of ours gets: one thread for the linear algebra, since there are many processes; and a log that is current."""
+"""What every process of ours gets: one thread for the linear algebra, since there are many processes; a log that is current."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,103 @@
+"""One run of an Experiment: what decides its outcome, its id, and the job that makes it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.contract import Seen, Stop
+from drivers.local.unit import UnitSpec
+from drivers.ray.local import environment
+from reconciler.kinds import common
+from reconciler.kinds.local import ENVIRONMENT, Local, python
+from specs.experiment import Experiment
+from specs.meta import Reason
+from training.runid import CONTINUES, run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Table, code and spec."""
+
+    id: str
+    dataset: Mapping[str, Any]
+    """path, digest, columns, target, types."""
+    spec: Mapping[str, Any]
+    """The Experiment's, defaults filled in."""
+
+    @classmethod
+    def of(cls, obj: Experiment, seen: Seen, code_digest: str) -> Run | Stop | None:
+        """The run that is wanted now; why there can be none; None while the table is not known."""
+        table = common.live_object(seen, "dataset")
+        if table is None or not table.status.get("digest"):
+            return None
+        target = table.spec.get("target")
+        if not target:
+            return Stop(
+                Reason.INVALID_CONFIGURATION, f"Dataset/{table.name} names no target: set spec.target to the column to predict"
+            )
+        columns = list(table.status.get("columns") or ())
+        if target not in (names := [row["name"] for row in columns]):
+            shown = ", ".join(names[:20])
+            return Stop(
+                Reason.INVALID_CONFIGURATION, f'Dataset/{table.name} has no column "{target}", its target; there are {shown}'
+            )
+        types = {
+            row["name"]: row["type"]
+            for row in ((table.spec.get("schema") or {}).get("fields") or ())
+            if row.get("type") is not None
+        }
+        spec = obj.spec.model_dump(mode="json", exclude_none=True)
+        digest = table.status["digest"]
+        found = run_id(
+            uid=str(obj.metadata.uid), dataset_digest=digest, code_digest=code_digest, spec=spec, target=target, types=types
+        )
+        known = {"digest": digest, "path": table.status["path"], "columns": columns, "target": target, "types": types}
+        return cls(found, known, spec)
+
+    def model_name(self, obj: Experiment, digest: str) -> str:
+        """What its ModelVersion is called."""
+        return f"{str(obj.metadata.name)[:54]}-{digest.removeprefix('sha256:')[:8]}"
+
+    @property
+    def counts(self) -> str:
+        """What may change while the run stays the same."""
+        goal = (self.spec.get("objective") or {}).get("goal")
+        return json.dumps([[self.spec.get(name) for name in CONTINUES], goal, self.spec.get("trialTimeoutSeconds")])
+
+
+def folder(local: Local, run: Run) -> str:
+    """Where the run keeps its trials."""
+    return str(local.home.runs / run.id)
+
+
+def job(local: Local, obj: Experiment, run: Run, seen: Seen) -> UnitSpec:
+    """The process that makes the run, on the cluster as it is now."""
+    cluster, place = common.live_object(seen, "cluster"), folder(local, run)
+    ray: dict[str, Any] | None = None
+    env = dict(ENVIRONMENT)
+    if cluster is not None and cluster.status.get("address"):
+        ray = {"address": cluster.status["address"], "token_file": cluster.status.get("tokenFile")}
+        env |= environment(str(cluster.status["tokenFile"])) if cluster.status.get("tokenFile") else {}
+    spec = {
+        "experiment": run.spec,
+        "dataset": run.dataset,
+        "ray": ray,
+        "store": str(local.home.models),
+        "uid": obj.metadata.uid,
+        "name": obj.metadata.name,
+        "incumbent": None,
+    }
+    return UnitSpec(
+        command=python("training.job", "--run", place),
+        mode="job",
+        env=env,
+        files={f"{place}/spec.json": json.dumps(spec)},
+        outputs=(f"{place}/progress.json", f"{place}/result.json"),
+        clears=(f"{place}/result.json",),
+        removes=(place,),
+        label=run.id,
+        counts=run.counts,
+    )
