@@ -20,8 +20,11 @@ from specs.meta import Reason
 log = structlog.get_logger()
 
 ON_THE_WAY = frozenset(
-    {Reason.PENDING, Reason.CREATING, Reason.BUILDING, Reason.UPDATING, Reason.REPLACING, Reason.DELETING, Reason.VERIFYING}
-)
+    {
+        Reason.PENDING, Reason.CREATING, Reason.BUILDING, Reason.UPDATING, Reason.REPLACING, Reason.DELETING, Reason.VERIFYING,
+        Reason.STARTING, Reason.FETCHING, Reason.TRAINING, Reason.CHECKING, Reason.ROLLING_OUT, Reason.DEPENDENCY_NOT_READY,
+    }
+)  # fmt: skip
 """Not ready, and nothing is wrong."""
 
 BACKLOG = 10_000

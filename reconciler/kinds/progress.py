@@ -115,8 +115,9 @@ def stages(unit: Unit | None) -> Iterable[Verdict]:
 
 
 def last_words(unit: Unit) -> str:
-    """The end of its log."""
-    return unit.last_words[-800:] or "it said nothing; see its log with `anneal logs`"
+    """The end of its log, in one line."""
+    lines = [line.strip() for line in unit.last_words.splitlines() if line.strip()]
+    return " · ".join(lines[-3:])[-500:] or "it said nothing; see its log with `anneal logs`"
 
 
 def _counts(now: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from reconciler.client import SECRETS
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, processes
 from reconciler.kinds.local import Local
+from reconciler.kinds.progress import last_words
 from specs.meta import Reason, parse_quantity
 from specs.ray_cluster import RayCluster
 
@@ -124,8 +125,8 @@ def keep(want: UnitSpec, healthy: str, seen: Seen, now: datetime) -> Plan:
     """Keep the head running, and answering."""
     head = head_of(seen)
     if head is not None and head.unit.state == "Exited" and head.unit.starts >= MOST_STARTS and not head.unit.stopped:
-        words = head.unit.last_words[-600:]
-        return Stop(Reason.PROCESS_FAILED, f"Ray: {head.unit.how_it_ended}, {head.unit.starts} times in a row: {words}")
+        said = last_words(head.unit)
+        return Stop(Reason.PROCESS_FAILED, f"Ray: {head.unit.how_it_ended}, {head.unit.starts} times in a row: {said}")
     if (doing := processes.run("head", want, seen, now, "no Ray of ours runs")) is not None:
         return doing
     assert head is not None
