@@ -25,10 +25,14 @@ _TRUTH: Final = {"true": 1.0, "yes": 1.0, "t": 1.0, "y": 1.0, "false": 0.0, "no"
 
 def is_missing(value: Any) -> bool:
     """Whether a single value stands for nothing."""
-    if value is None or value == "":
+    if value is None:
         return True
     if isinstance(value, float):
         return math.isnan(value)
+    if isinstance(value, str):
+        return value == MISSING
+    if isinstance(value, np.generic):
+        return bool(value != value)  # noqa: PLR0124 - NaN and NaT are what differs from itself
     return type(value).__name__ in {"NAType", "NaTType"}
 
 

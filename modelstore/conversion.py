@@ -58,6 +58,9 @@ def _convert(pipeline: Any, inputs: list[tuple[str, Any]], options: dict[int, di
 
 def _finished(model: onnx.ModelProto, *, classifier: bool, probabilities: bool) -> bytes:
     model = copy.deepcopy(model)
+    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))  # skl2onnx takes them from a set
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     if any(node.op_type == "TreeEnsemble" for node in model.graph.node):
         for opset in model.opset_import:
             if opset.domain == ML:

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
@@ -163,7 +164,7 @@ class Prepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.task == "classification":
             classes, target = np.unique(target, return_inverse=True)
             kind = "binary" if len(classes) == 2 else "multiclass"
-        encoder = TargetEncoder(target_type=kind, random_state=self.seed, shuffle=True)
+        encoder = TargetEncoder(target_type=kind, cv=_folds(target, self.task, self.seed))
         rows = np.asarray(encoder.fit_transform(values.reshape(-1, 1), target), dtype=np.float64)
         unseen = np.array([max(found, key=len) + "~"], dtype=object)
         table = np.asarray(encoder.transform(np.concatenate([found, unseen]).reshape(-1, 1)), dtype=np.float64)
@@ -224,6 +225,13 @@ class Select(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Names of the chosen features."""
         names = [f"x{i}" for i in range(self.n_features_in_)] if input_features is None else input_features
         return np.asarray(names, dtype=object)[self.indices_]
+
+
+def _folds(target: Any, task: str, seed: int) -> Any:
+    splits = min(5, len(target))
+    if task == "classification" and int(np.unique(target, return_counts=True)[1].min()) >= splits:
+        return StratifiedKFold(splits, shuffle=True, random_state=seed)
+    return KFold(splits, shuffle=True, random_state=seed)
 
 
 def useless(values: NDArray[Any], kind: str) -> str | None:
