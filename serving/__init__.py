@@ -2,5 +2,5 @@
 
     browser, client → web (Flask, gunicorn) → queue of the revision → worker (Celery) → reply → web → client
 
-The web process checks and gathers, and never predicts; the worker predicts, and speaks to nobody but the broker and the web process.
+The web process checks and gathers, and never predicts; the worker predicts, and speaks to the broker and the web process only.
 """

@@ -139,7 +139,8 @@ class Coalescer:
 
     def tick(self, now: float) -> None:
         """Look after messages without an answer: call it a few times a second."""
-        sends, moved = [], []
+        sends: list[Batch] = []
+        moved: list[Waiter] = []
         with self._lock:
             for batch in list(self._batches.values()):
                 age = now - batch.sent
@@ -173,7 +174,8 @@ class Coalescer:
     def _take(self, queue: str, lane: Lane) -> Batch | None:
         if lane.under_way >= WINDOW or not lane.waiting:
             return None
-        now, chosen, rows = time.time(), [], 0
+        now, rows = time.time(), 0
+        chosen: list[Waiter] = []
         while lane.waiting and (not chosen or rows + lane.waiting[0].rows <= MAX_ROWS):
             waiter = lane.waiting.popleft()
             if waiter.deadline > now:

@@ -68,7 +68,7 @@ class WebSettings(_Part):
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Requests that wait in each of them at a time; more are answered 429 at once. SPARE more threads answer the health checks."""
+    """Requests that wait in each of them at a time; more are answered 429. SPARE more threads answer the health checks."""
 
 
 class Config(_Part):
@@ -79,8 +79,8 @@ class Config(_Part):
     namespace: Annotated[str, Field(min_length=1, max_length=253)] = "default"
     """Its namespace."""
     broker: str = EMBEDDED
-    """"filesystem": a folder beside this file; or a URL: amqp:// (RabbitMQ, quorum queues) or redis://. `env:NAME` and `file:PATH`
-    say where the URL is to be read, since it may hold a password."""
+    """"filesystem": a folder beside this file; or a URL: amqp:// (RabbitMQ, quorum queues) or redis://. `env:NAME` and
+    `file:PATH` say where the URL is to be read, since it may hold a password."""
     results: str = EMBEDDED
     """Where accepted requests and their results are kept. "filesystem": an SQLite database beside this file; or a redis:// URL,
     `env:NAME` or `file:PATH`."""
@@ -93,7 +93,8 @@ class Config(_Part):
     trusted_hosts: Annotated[tuple[str, ...] | None, Field(alias="trustedHosts")] = None
     """Host names that requests may name. Default: those of this machine's loopback when `host` is one, else any."""
     replies: Literal["socket", "broker"] | None = None
-    """How answers come back: a Unix socket of each web process, or a queue on the broker. Default: the socket with the embedded broker."""
+    """How answers come back: to a Unix socket of each web process, or a queue of it on the broker. Default: the socket with the
+    embedded broker."""
     limits: Limits = Limits()
     web: WebSettings = WebSettings()
     folder: Path = Path()

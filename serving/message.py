@@ -1,4 +1,4 @@
-"""What goes through the queue and what comes back. Plain JSON; both ends check nothing twice: the web process has checked the columns."""
+"""What goes through the queue and what comes back. Plain JSON, checked by the web process before it is sent."""
 
 from __future__ import annotations
 

@@ -57,12 +57,12 @@ class Metrics:
         self.predictions = Counter("anneal_serving_predictions", "Predicted rows, by label.", ["revision", "label"])
         self.values = Histogram(
             "anneal_serving_prediction_quantile",
-            "Predicted values as quantiles of the training data: in each tenth lies a tenth, unless the world has changed.",
+            "Predicted values as quantiles of the training data: each tenth holds a tenth, if nothing changed.",
             ["revision"], buckets=TENTHS,
         )  # fmt: skip
         self.inputs = Histogram(
             "anneal_serving_input_quantile",
-            "Values of a numeric input as quantiles of the training data: in each tenth lies a tenth, unless the world has changed.",
+            "Values of a numeric input as quantiles of the training data: each tenth holds a tenth, if nothing changed.",
             ["revision", "column"], buckets=TENTHS,
         )  # fmt: skip
         self.categories = Counter(
@@ -72,9 +72,17 @@ class Metrics:
         self.dead = Counter("anneal_serving_dead_letters", "Requests that were given up.", ["revision", "reason"])
 
 
-@cache
+_MAKING = threading.Lock()
+
+
 def metrics() -> Metrics:
     """Those of this process."""
+    with _MAKING:
+        return _made()
+
+
+@cache
+def _made() -> Metrics:
     return Metrics()
 
 

@@ -1,4 +1,4 @@
-"""Models in the serving environment: fetched by digest, verified before anything of them is read, and what the web process knows of them.
+"""Models in the serving environment: fetched by digest, verified before they are loaded, and what the web process knows of them.
 
 The web process reads signature and metadata only. It never loads a model.
 """

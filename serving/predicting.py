@@ -1,7 +1,7 @@
 """What a worker does with a message: predict all its rows in one call, and answer. No Celery in here.
 
-A message that comes back may have killed the worker that had it. Its requests are then asked one by one, so that the one that kills
-is alone when it does; and what was delivered as often as allowed is answered with a failure and kept as a dead letter.
+A message that comes back may have killed the worker that had it. Its requests are then asked one by one, so that the one that
+kills is alone when it does; and what was delivered as often as allowed is answered with a failure and kept as a dead letter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Each process says how it is in a file of its own: state/<unit>.json. Its age is the heartbeat; who reads it asks for the pid too."""
+"""Each process says how it is in a file of its own, state/<unit>.json. The age of the file is the heartbeat."""
 
 from __future__ import annotations
 

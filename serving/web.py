@@ -24,7 +24,7 @@ BACKLOG = 1024
 GRACE_SECONDS = 5
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(ThreadWorker):
     """gunicorn's threaded worker, which does not wait for ever for a request to be sent, nor to be packed into packets."""
 
     seconds = 10.0
@@ -39,7 +39,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             WATCH.end(conn.sock)
 
 
-class Server(BaseApplication):  # type: ignore[misc]
+class Server(BaseApplication):
     """gunicorn, told everything here and nothing by files or the environment."""
 
     def __init__(self, config: Config, state: State) -> None:
@@ -57,7 +57,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "timeout": 60, "graceful_timeout": round(limits.timeout_seconds) + GRACE_SECONDS, "keepalive": 30,
             "limit_request_line": 8190, "limit_request_fields": 64, "limit_request_field_size": 8190,
             "loglevel": "warning", "proc_name": "anneal-web", "control_socket_disable": True,
-            "when_ready": self._when_ready, "post_worker_init": _post_worker_init, "worker_exit": _worker_exit, "child_exit": _child_exit,
+            "when_ready": self._when_ready, "post_worker_init": _post_worker_init, "worker_exit": _worker_exit,
+            "child_exit": _child_exit,
         }  # fmt: skip
         for name, value in settings.items():
             if name in self.cfg.settings:

@@ -1,7 +1,7 @@
 """A worker: `python -m serving.worker --config FILE --revision N --digest D --index I`.
 
-Celery's main process holds the broker and no model; one child holds the model and predicts. So a model that takes its process down
-takes the child, the message comes back, and another child is made. SIGTERM: what is in hand is finished, nothing new is taken.
+Celery's main process holds the broker and no model; one child holds the model and predicts. So a model that takes its process
+down takes the child, the message comes back, and another child is made. SIGTERM: what is in hand is finished, nothing more.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def _run(config: Config, state: State, folder: Path, name: str, index: int) -> i
     Thread(target=_listen, args=(news[0], state), name="child", daemon=True).start()
     warnings.filterwarnings("ignore", category=SecurityWarning)  # of running as root with pickle: only JSON is read here
     worker = app.Worker(
-        pool="prefork", concurrency=1, queues=[app.conf.task_default_queue], hostname=f"{name}-{index}@{config.namespace}.{config.name}",
+        pool="prefork", concurrency=1, queues=[app.conf.task_default_queue],
+        hostname=f"{name}-{index}@{config.namespace}.{config.name}",
         without_gossip=True, without_mingle=True, without_heartbeat=True, loglevel="WARNING", quiet=True, optimization="fair",
     )  # fmt: skip
     worker.start()
@@ -132,8 +133,7 @@ def _child(app: Celery, config: Config, state: State, folder: Path, name: str) -
 
 
 def _replier(config: Config, app: Celery) -> Any:
-    sockets = Outbox(config.replies_folder)
-    return lambda address, body: sockets.send(address, body)
+    return Outbox(config.replies_folder).send
 
 
 if __name__ == "__main__":

@@ -60,7 +60,5 @@ def page_wanted() -> bool:
     """Whether a browser is asking for a page."""
     if request.path.startswith(("/v2", "/predict", "/metrics", "/healthz", "/readyz", "/openapi.json")):
         return False
-    return (
-        "text/html" in request.accept_mimetypes
-        and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
-    )
+    accepts = request.accept_mimetypes
+    return accepts.accept_html and accepts.best_match(["application/json", "text/html"]) == "text/html"

@@ -1,7 +1,9 @@
-"""What a request may be: its size, packed and unpacked, its pace, its sender, and where it came from. Everything else gets a 4xx."""
+"""What a request may be: its size, packed and unpacked, its pace, its sender, where it came from. Everything else gets a 4xx."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 import zlib
@@ -32,11 +34,11 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self._sockets: dict[int, tuple[float, object]] = {}
+        self._sockets: dict[int, tuple[float, socket.socket | None]] = {}
         self._started = False
         self._lock = threading.Lock()
 
-    def begin(self, sock: object, seconds: float) -> None:
+    def begin(self, sock: socket.socket, seconds: float) -> None:
         """Expect the whole request by then."""
         self._sockets[id(sock)] = (time.monotonic() + seconds, sock)
         if not self._started:
@@ -45,7 +47,7 @@ class Watch:
                     self._started = True
                     threading.Thread(target=self._run, name="watch", daemon=True).start()
 
-    def end(self, sock: object) -> None:
+    def end(self, sock: socket.socket) -> None:
         """It is here."""
         self._sockets.pop(id(sock), None)
 
@@ -54,13 +56,12 @@ class Watch:
             time.sleep(WATCH_SECONDS)
             now = time.monotonic()
             for key, (deadline, sock) in list(self._sockets.items()):
-                if now > deadline and self._sockets.pop(key, None):
-                    try:
-                        sock.shutdown(0)  # type: ignore[attr-defined]
-                    except OSError:
-                        continue
+                if sock is not None and now > deadline and self._sockets.pop(key, _NONE)[1] is sock:
+                    with contextlib.suppress(OSError):
+                        sock.shutdown(socket.SHUT_RD)
 
 
+_NONE: tuple[float, socket.socket | None] = (0.0, None)
 WATCH = Watch()
 
 

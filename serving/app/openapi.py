@@ -1,4 +1,4 @@
-"""The OpenAPI document of one deployment, made from the model's signature: every path that is there, every status that it answers."""
+"""The OpenAPI document of one deployment, made from the model's signature: every path, and every status that it answers."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _infer(config: Config, signature: Signature) -> dict[str, Any]:
             "post": {
                 "operationId": "infer",
                 "summary": "Predict, by the Open Inference Protocol v2",
-                "description": "One input tensor for each column, named after it. outputs[0] is the prediction, outputs[1] the probabilities.",
+                "description": "A tensor for each column, named after it. Answers the predictions, then the probabilities.",
                 "parameters": [PREFER],
                 "requestBody": {"required": True, "content": {JSON: body}},
                 "responses": {"200": _json(_ref("InferenceResponse"), "The outputs"), **ACCEPTED, **_errors(*POSTING)},

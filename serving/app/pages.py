@@ -1,4 +1,4 @@
-"""What a person sees: a form made from the signature, the result, one's recent requests, a page about the model. No script at all.
+"""What a person sees: a form made from the signature, the result, one's recent requests, a page about the model. No script.
 
 A form is answered through the record, like everything that is accepted: so a result has an address that can be kept and shared.
 """
@@ -132,8 +132,7 @@ def result(serving: Service, job: Job) -> Response:
         return _page("expired.html", 410, job=job)
     known = serving.library.get(job.digest)
     page = _page(
-        "result.html", job=job, signature=known.signature, shown=Shown.of(known, job), fields=form.fields_of(known.signature, job),
-        headline=headline(known), poll=POLL_SECONDS,
+        "result.html", job=job, shown=Shown.of(known, job), fields=form.fields_of(known.signature, job), poll=POLL_SECONDS,
     )  # fmt: skip
     if job.state == "PENDING":
         page.headers["Refresh"] = str(POLL_SECONDS)

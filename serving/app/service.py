@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 import structlog
 
@@ -24,7 +24,7 @@ from serving.coalesce import Coalescer, Moved
 from serving.config import Config
 from serving.message import Answer, Ask, Columns, Failure
 from serving.models import Known, Library
-from serving.records import Job, RecordDown, connect
+from serving.records import Job, RecordDown, Records, connect
 from serving.routes import Route, Routes
 from serving.wire.columns import Invalid
 
@@ -100,7 +100,7 @@ class Service:
     config: Config
     routes: Routes = field(init=False)
     library: Library = field(init=False)
-    records: Any = field(init=False)
+    records: Records = field(init=False)
     _coalescer: Coalescer = field(init=False)
     _publisher: Publisher = field(init=False)
     _intake: Intake = field(init=False)
@@ -260,4 +260,4 @@ class Service:
         self.records.sent([job.id], now)
 
 
-__all__ = ["Full", "Intake", "Invalid", "NotServed", "Service", "Served"]
+__all__ = ["Full", "Intake", "Invalid", "NotServed", "Served", "Service"]

@@ -108,7 +108,7 @@ class Publisher:
             try:
                 self._send(name, ask)
                 return
-            except Exception as error:  # every transport has its own errors  # noqa: PERF203
+            except Exception as error:  # every transport has its own errors
                 self.close()
                 if attempt:
                     raise BrokerDown(f"cannot put a message on queue {name}: {type(error).__name__}") from error

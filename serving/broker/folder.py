@@ -60,11 +60,8 @@ class Holder:
 
     def dead(self) -> list[Path]:
         """The folders of holders whose process is gone."""
-        found = []
-        for lock in self.held.glob("*.lock"):
-            if lock.stem != self.name and not lock.stem.startswith(f"{os.getpid()}-") and _free(lock):
-                found.append(lock.with_suffix(""))
-        return found
+        ours = f"{os.getpid()}-"  # a lock of this process would seem free, and be freed
+        return [lock.with_suffix("") for lock in self.held.glob("*.lock") if not lock.stem.startswith(ours) and _free(lock)]
 
 
 def _free(lock: Path) -> bool:
@@ -84,7 +81,7 @@ def _free(lock: Path) -> bool:
 class Channel(virtual.Channel):
     """Queues as folders."""
 
-    body_encoding = None  # type: ignore[assignment]
+    body_encoding = None
     do_restore = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,6 @@
-"""The way back on one machine: each web process listens on a Unix socket, and workers write their answers to it.
+"""The way back on one machine: each web process listens on a Unix socket, and workers write their answers there.
 
-A frame is four bytes of length, then JSON. Sockets are reached through /proc/self/fd, since a path to one may have 107 bytes only.
+A frame is four bytes of length, then JSON. Sockets are reached through /proc/self/fd, since a path to one may have 107 bytes.
 """
 
 from __future__ import annotations

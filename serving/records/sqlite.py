@@ -20,13 +20,12 @@ from serving.message import Failure
 from serving.records.contract import DEAD_LETTERS, TOMBSTONE_FACTOR, DeadLetter, Job, RecordDown
 
 BUSY_SECONDS = 1.5
-SHORT_ROWS = 1
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
-    id TEXT PRIMARY KEY, form TEXT NOT NULL, revision INTEGER NOT NULL, digest TEXT NOT NULL, queue TEXT NOT NULL, rows INTEGER NOT NULL,
-    visitor TEXT NOT NULL, input BLOB, state TEXT NOT NULL, accepted REAL NOT NULL, finished REAL, sent REAL, sends INTEGER NOT NULL DEFAULT 0,
-    output BLOB, reason TEXT, message TEXT
+    id TEXT PRIMARY KEY, form TEXT NOT NULL, revision INTEGER NOT NULL, digest TEXT NOT NULL, queue TEXT NOT NULL,
+    rows INTEGER NOT NULL, visitor TEXT NOT NULL, input BLOB, state TEXT NOT NULL, accepted REAL NOT NULL, finished REAL,
+    sent REAL, sends INTEGER NOT NULL DEFAULT 0, output BLOB, reason TEXT, message TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS jobs_pending ON jobs (sent) WHERE state = 'PENDING';
 CREATE INDEX IF NOT EXISTS jobs_visitor ON jobs (visitor, accepted) WHERE visitor <> '';
@@ -37,6 +36,13 @@ CREATE TABLE IF NOT EXISTS dead (
 );
 CREATE TABLE IF NOT EXISTS deliveries (id TEXT PRIMARY KEY, count INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 """
+_HEAD = (
+    "SELECT id, form, revision, digest, queue, rows, visitor, state, accepted, finished, sends, reason, message,"
+    " input IS NULL AS gone"
+)
+WHOLE = _HEAD + ", input AS given, output AS result FROM jobs "
+SHORT = _HEAD + ", CASE WHEN rows = 1 THEN input END AS given, CASE WHEN rows = 1 THEN output END AS result FROM jobs "
+BARE = _HEAD + ", NULL AS given, NULL AS result FROM jobs "
 
 
 class SqliteRecords:
@@ -51,6 +57,7 @@ class SqliteRecords:
         if self._connection is None:
             os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
             made = sqlite3.connect(self._file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            made.row_factory = sqlite3.Row
             made.execute("PRAGMA journal_mode=WAL")
             made.execute("PRAGMA synchronous=FULL")
             made.executescript(SCHEMA)
@@ -123,7 +130,7 @@ class SqliteRecords:
         with self._reading() as connection:
             found = []
             for one in ids:
-                row = connection.execute(f"SELECT {_ALL} FROM jobs WHERE id = ? AND state = 'PENDING'", (one,)).fetchone()
+                row = connection.execute(WHOLE + "WHERE id = ? AND state = 'PENDING'", (one,)).fetchone()
                 if row:
                     found.append(_job(row))
             return found
@@ -172,10 +179,13 @@ class SqliteRecords:
     def dead(self) -> list[DeadLetter]:
         """Newest first."""
         with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT id, revision, digest, reason, message, input, at FROM dead ORDER BY number DESC"
-            ).fetchall()
-        return [DeadLetter(*row[:5], columns=orjson.loads(row[5]), at=row[6]) for row in rows]
+            rows = connection.execute("SELECT * FROM dead ORDER BY number DESC").fetchall()
+        return [
+            DeadLetter(
+                row["id"], row["revision"], row["digest"], row["reason"], row["message"], orjson.loads(row["input"]), row["at"]
+            )
+            for row in rows
+        ]
 
     def redelivered(self, message: str) -> int:
         """Count."""
@@ -189,15 +199,13 @@ class SqliteRecords:
     def get(self, job: str) -> Job | None:
         """One job."""
         with self._reading() as connection:
-            row = connection.execute(f"SELECT {_ALL} FROM jobs WHERE id = ?", (job,)).fetchone()
+            row = connection.execute(WHOLE + "WHERE id = ?", (job,)).fetchone()
         return _job(row) if row else None
 
     def recent(self, visitor: str, limit: int) -> list[Job]:
         """Newest first; the content of single rows only."""
         with self._reading() as connection:
-            rows = connection.execute(
-                f"SELECT {_SHORT} FROM jobs WHERE visitor = ? ORDER BY accepted DESC LIMIT ?", (visitor, limit)
-            ).fetchall()
+            rows = connection.execute(SHORT + "WHERE visitor = ? ORDER BY accepted DESC LIMIT ?", (visitor, limit)).fetchall()
         return [_job(row) for row in rows]
 
     def unfinished(self) -> int:
@@ -209,7 +217,7 @@ class SqliteRecords:
         """Due again after 1, 2, 4, … times `after`."""
         with self._reading() as connection:
             rows = connection.execute(
-                f"SELECT {_BARE} FROM jobs WHERE state = 'PENDING' AND coalesce(sent, accepted) + ? * (1 << min(max(sends, 1) - 1, 12)) < ?"
+                BARE + "WHERE state = 'PENDING' AND coalesce(sent, accepted) + ? * (1 << min(max(sends, 1) - 1, 12)) < ?"
                 " ORDER BY accepted LIMIT 1000",
                 (after, now),
             ).fetchall()
@@ -220,7 +228,7 @@ class SqliteRecords:
         marks = ",".join("?" * len(queues))
         with self._reading() as connection:
             rows = connection.execute(
-                f"SELECT {_ALL} FROM jobs WHERE state = 'PENDING' AND queue NOT IN ({marks}) ORDER BY accepted LIMIT 100",
+                WHOLE + f"WHERE state = 'PENDING' AND queue NOT IN ({marks}) ORDER BY accepted LIMIT 100",
                 list(queues),
             ).fetchall()
         return [_job(row) for row in rows]
@@ -246,16 +254,13 @@ class SqliteRecords:
             connection.execute("DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?", (DEAD_LETTERS,))
 
 
-_HEAD = "id, form, revision, digest, queue, rows, visitor, state, accepted, finished, sends, reason, message, input IS NULL"
-_ALL = f"{_HEAD}, input, output"
-_SHORT = f"{_HEAD}, CASE WHEN rows <= {SHORT_ROWS} THEN input END, CASE WHEN rows <= {SHORT_ROWS} THEN output END"
-_BARE = f"{_HEAD}, NULL, NULL"
-
-
-def _job(row: tuple[Any, ...]) -> Job:
-    head, reason, message, gone, given, output = row[:11], row[11], row[12], row[13], row[14], row[15]
+def _job(row: sqlite3.Row) -> Job:
+    given, output = row["given"], row["result"]
     labels, probabilities = orjson.loads(output) if output else (None, None)
+    failure = Failure(row["reason"], row["message"] or "") if row["reason"] else None
     return Job(
-        *head[:7], columns=orjson.loads(given) if given else None, state=head[7], accepted=head[8], finished=head[9], sends=head[10],
-        expired=bool(gone), labels=labels, probabilities=probabilities, failure=Failure(reason, message or "") if reason else None,
+        id=row["id"], form=row["form"], revision=row["revision"], digest=row["digest"], queue=row["queue"], rows=row["rows"],
+        visitor=row["visitor"], columns=orjson.loads(given) if given else None, state=row["state"], accepted=row["accepted"],
+        finished=row["finished"], expired=bool(row["gone"]), sends=row["sends"], labels=labels, probabilities=probabilities,
+        failure=failure,
     )  # fmt: skip

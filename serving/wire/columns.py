@@ -61,8 +61,8 @@ def check(column: Column, values: list[Any], path: Path) -> list[Any]:
                 return (
                     values
                     if float not in kinds
-                    else [None if value is not None and value != value else value for value in values]
-                )  # noqa: PLR0124
+                    else [None if value is not None and math.isnan(value) else value for value in values]
+                )
             return _each(values, path, _number)
         case "boolean":
             return values if kinds <= _TRUTHS else _each(values, path, _truth)

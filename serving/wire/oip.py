@@ -10,6 +10,7 @@ import struct
 import sys
 from array import array
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -99,7 +100,7 @@ def _tensors(
         else:
             data = _flat(tensor.get("data"), rows, path)
         try:
-            columns[column.name] = check(column, data, lambda n, path=path: f"{path}.data[{n}]")  # type: ignore[misc]
+            columns[column.name] = check(column, data, partial(_place, path))
         except Invalid as error:
             errors += error.errors
     if at != len(tail):
@@ -107,6 +108,10 @@ def _tensors(
     if errors:
         raise Invalid(errors)
     return in_order(signature, columns), rows
+
+
+def _place(path: str, n: int) -> str:
+    return f"{path}.data[{n}]"
 
 
 def _request(signature: Signature, values: dict[str, Any], tensors: tuple[Columns, int]) -> Request:
@@ -161,7 +166,7 @@ def _flat(data: Any, rows: int, path: str) -> list[Any]:
         data = list(chain.from_iterable(data))
     if len(data) != rows:
         raise wrong(f"{path}.data", f"{len(data)} values, but the shape says {rows}")
-    return data
+    return list(data)
 
 
 def _from_binary(datatype: str, data: memoryview, rows: int, path: str) -> list[Any]:

@@ -1,8 +1,9 @@
-"""Plain JSON rows: {"rows": [{"bill_length_mm": 39.1, …}, …]}, or one row as it is. The answer has one prediction for each row."""
+"""Plain JSON rows: {"rows": [{"bill_length_mm": 39.1, …}, …]}, or one row as it is. The answer has a prediction for each row."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import orjson
@@ -50,25 +51,28 @@ def decode(signature: Signature, body: Any, max_rows: int) -> tuple[Columns, int
         raise wrong("rows", "expected at least one row")
     if len(rows) > max_rows:
         raise wrong("rows", f"{len(rows)} rows are too many: {max_rows} at most")
-    prefix = (lambda i: f"rows[{i}].") if many else (lambda _i: "")
     names = signature.names()
     keys = set(names)
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             raise wrong(f"rows[{i}]", "expected an object with a value for each input")
         if row.keys() != keys:
-            known(signature, row, lambda name, i=i: f"{prefix(i)}{name}")  # type: ignore[misc]
+            known(signature, row, partial(_path, many, i))
     errors: list[FieldError] = []
     columns: Columns = {}
     for column in signature.inputs:
         name = column.name
         try:
-            columns[name] = check(column, [row[name] for row in rows], lambda i, name=name: f"{prefix(i)}{name}")  # type: ignore[misc]
+            columns[name] = check(column, [row[name] for row in rows], partial(_path, many, name=name))
         except Invalid as error:
             errors += error.errors
     if errors:
         raise Invalid(errors)
     return in_order(signature, columns), len(rows)
+
+
+def _path(many: bool, i: int, name: str) -> str:
+    return f"rows[{i}].{name}" if many else name
 
 
 def encode(signature: Signature, labels: list[Any], probabilities: list[list[float]] | None, about: dict[str, Any]) -> bytes:
