@@ -4,5 +4,6 @@
     python -m training.job       one run of an Experiment; started again it goes on
     python -m training.score     models side by side on the same held-out rows
 
-They talk to files alone: a request or a run folder in, results out, every file written whole. Nothing here imports reconciler or drivers.
+They talk to files alone: a request or a run folder in, results out, every file written whole. Nothing here imports reconciler
+or drivers.
 """

@@ -104,7 +104,7 @@ def _values(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def _task(column: pa.ChunkedArray, asked: str, metric: str) -> Task:
-    """As asked; else as the objective's metric says; else by the target: texts, truth values and few whole numbers are classes."""
+    """As asked; else as the metric says; else by the target: texts, truth values and few whole numbers are classes."""
     found = type_of(column.type)
     by_metric = next((task for task, names in METRICS.items() if metric in names), None)
     if metric and by_metric is None:

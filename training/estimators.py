@@ -1,4 +1,4 @@
-"""Estimators by name, from an allow-list: never an import path, never a callable. And the set that `candidates: auto` stands for."""
+"""Estimators by name, from an allow-list, never an import path; and the set that `candidates: auto` stands for."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check(candidate: Candidate, task: str) -> None:
         hint = f"; install {library}" if library else did_you_mean(candidate.estimator, allowed(task))
         raise InvalidSpec(f"cannot try candidate {candidate.name}: there is no estimator {candidate.estimator} for {task}{hint}")
     known = build(candidate.estimator, {}, task=task, seed=0).get_params()
-    for name in (row.name for row in (*candidate.parameters, *candidate.fixed)):
+    for name in [*(row.name for row in candidate.parameters), *(row.name for row in candidate.fixed)]:
         if name not in known or name in _OURS:
             why = "is set by anneal" if name in _OURS else f"is no parameter of {candidate.estimator}"
             hint = did_you_mean(name, known) if name not in known else ""

@@ -1,4 +1,4 @@
-"""From the best trial to a package in the store: refit on all training rows, judge on the held-out ones, write down where it comes from."""
+"""From the best trial to a package in the store: refit, judged on held-out rows, with its origins written down."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ def package(
     with tempfile.TemporaryDirectory(prefix="anneal-package-") as folder:
         packaged = modelstore.package(
             Path(folder) / "model", pipeline=pipeline, signature=signature, golden_rows=data.held_out.inputs.head(GOLDEN_ROWS),
-            reference=modelstore.reference(data.train.inputs, signature, data.train.target), metadata=metadata, perturb_rows=compared,
+            reference=modelstore.reference(data.train.inputs, signature, data.train.target), metadata=metadata,
+            perturb_rows=compared,
         )  # fmt: skip
         return modelstore.Store(store).put(Path(folder) / "model"), packaged.note

@@ -1,4 +1,4 @@
-"""Where a fetch may go. The check sits where the socket is made, so that redirects, DNS that flips and odd spellings all meet it."""
+"""Where a fetch may go. The check sits where the socket is made, so redirects, flipping DNS and odd spellings all meet it."""
 
 from __future__ import annotations
 

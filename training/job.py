@@ -1,12 +1,13 @@
 """`python -m training.job --run DIR`: one run of an Experiment, from a table to a model in the store.
 
-Reads DIR/spec.json: {"experiment": <spec>, "dataset": {"path", "digest", "target", "types"}, "ray": {"address", "token_file"} | null,
-"store": url, "uid", "name"}. Writes DIR/progress.json, DIR/trials.jsonl (a line per finished trial), DIR/log, and at the end
-DIR/result.json: {"modelDigest", "metrics", "heldout", "features", …} or {"error": {"reason", "message"}}.
+Reads DIR/spec.json: {"experiment": <spec>, "dataset": {"path", "digest", "target", "types"},
+"ray": {"address", "token_file"} | null, "store": url, "uid", "name"}.
+Writes DIR/progress.json, DIR/trials.jsonl (a line per finished trial), DIR/log, and at the end DIR/result.json:
+{"modelDigest", "metrics", "heldout", "features", …} or {"error": {"reason", "message"}}.
 
-It may be killed at any moment. Started again it goes on: finished trials and the screening are read, everything else is made anew,
-which gives the same. An error of reason RayUnreachable or Interrupted asks for that; the others wait for another table or spec.
-Without "ray" trials run in this process, one after the other.
+It may be killed at any moment. Started again it goes on: finished trials and the screening are read, everything else is made
+anew, which gives the same. An error of reason RayUnreachable or Interrupted asks for that; the others wait for another table or
+spec. Without "ray" trials run in this process, one after the other.
 """
 
 from __future__ import annotations

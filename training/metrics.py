@@ -35,8 +35,8 @@ def measure(
 ) -> dict[str, float]:
     """The metrics of `names` that can be had, by name; finite numbers only.
 
-    y, predicted: labels or numbers, one per row. probabilities: rows × classes in the order of `classes`, or None where the model has
-    none: then roc_auc and log_loss are left out. So is roc_auc where a class is missing from y.
+    y, predicted: labels or numbers, one per row. probabilities: rows × classes in the order of `classes`, or None where the
+    model has none: then roc_auc and log_loss are left out. So is roc_auc where a class is missing from y.
     """
     found = {}
     for name in names:

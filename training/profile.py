@@ -1,4 +1,4 @@
-"""`python -m training.profile --request REQ.json --out DIR`: fetch a Dataset's table, pin it, say what it holds and what is wrong.
+"""`python -m training.profile --request REQ.json --out DIR`: fetch a Dataset's table, pin it, say what it holds.
 
 REQ.json:  {"spec": <a Dataset's spec>, "folder": <of its file>, "dataRoots": [folders], "dataFolder": <where tables are kept>,
             "secretFile": <path> | null, "seconds": <for the fetch> | null}
@@ -64,7 +64,8 @@ def profile(request: dict[str, Any], *, resolver: Any = None) -> dict[str, Any]:
     got = fetch(source, Path(request["dataFolder"]), format_of(spec), resolver=resolver)
     if spec.digest is not None and got.digest != spec.digest:
         raise DigestMismatch(
-            f"cannot use the table: its digest is {got.digest}, the spec pins {spec.digest}; restore the file, or change spec.digest"
+            f"cannot use the table: its digest is {got.digest}, the spec pins {spec.digest}; "
+            "restore the file, or change spec.digest"
         )
     from training import schema, table  # Arrow takes its time: who may not fetch does not wait for it
 

@@ -26,7 +26,7 @@ class Progress:
 
     def __init__(self, path: Path, log: Any, *, metric: str, maximize: bool) -> None:
         self._path, self._log, self._metric, self._sign = path, log, metric, 1.0 if maximize else -1.0
-        self._stages = {
+        self._stages: dict[str, dict[str, Any]] = {
             name: {"name": name, "state": "Pending", "started": None, "finished": None, "message": ""} for name in STAGES
         }
         self._stage = STAGES[0]
@@ -73,7 +73,7 @@ class Progress:
     def begun(self, trial: Trial) -> None:
         """A trial runs."""
         self._running[trial.number] = trial.name
-        self._log.info("trial.started", trial=trial.name, number=trial.number, **{"parameters": trial.parameters})
+        self._log.info("trial.started", trial=trial.name, number=trial.number, parameters=trial.parameters)
         self.write(soon=True)
 
     def ended(self, outcome: Outcome) -> None:
@@ -126,7 +126,7 @@ class Progress:
 def open_log(path: Path) -> Any:
     """A log with a line per event: time, what happened, and the rest as key=value; `number=7` is trial 7."""
     file = path.open("a", encoding="utf-8", buffering=1)
-    processors = [
+    processors: list[Any] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.add_log_level,
         structlog.processors.format_exc_info,

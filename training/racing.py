@@ -1,8 +1,8 @@
 """Racing over folds: a trial that the folds it has run show to be worse than the best is not run to the end.
 
-Two configurations are compared on the same folds, so what all find hard counts for neither. After k of n folds the mean difference is
-known but for an error of about spread/√k · √(1 - k/n); who is behind by more than twice that goes (F-race: Birattari et al. 2002).
-Nothing here looks at a clock: the same scores end the same trials.
+Two configurations are compared on the same folds, so what all find hard counts for neither. After k of n folds the mean
+difference is known but for an error of about spread/√k · √(1 - k/n); who is behind by more than twice that goes (F-race:
+Birattari et al. 2002). Nothing here looks at a clock: the same scores end the same trials.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ray Tune's view of our desk: a searcher that says what comes next, and a callback that hears how trials whose process died ended."""
+"""Ray Tune's view of our desk: a searcher that says what comes next, a callback that hears of processes that died."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.trials import Outcome, Trial
 from training.tuning import Desk
 
 
-class DeskSearcher(Searcher):  # type: ignore[misc]
+class DeskSearcher(Searcher):
     """Hands out trials in order, `parallel` at once; None where the search waits, FINISHED at its end."""
 
     def __init__(self, desk: Desk, parallel: int) -> None:
@@ -22,7 +22,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         self._desk, self._parallel = desk, parallel
         self._running: dict[str, tuple[Trial, float]] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """The next trial, as an actor's config."""
         trial = self._desk.take() if len(self._running) < self._parallel else None
         if trial is None:
@@ -43,6 +43,14 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
             Outcome(trial.number, trial.name, trial.candidate, trial.parameters, "Failed", {}, [], message, begun, time.time())
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tune pickles its searcher to disk; from there nothing of ours is ever restored."""
+        return (object, ())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DeskSearcher:
+        """There is one desk."""
+        return self
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is what is remembered."""
 
@@ -50,7 +58,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         """Nothing."""
 
 
-class Failures(Callback):  # type: ignore[misc]
+class Failures(Callback):
     """Tells the searcher why a trial's process ended."""
 
     def __init__(self, searcher: DeskSearcher) -> None:

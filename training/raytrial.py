@@ -31,9 +31,9 @@ HALL_SECONDS = 20.0
 class Hall:
     """Where actors meet before the first trial begins.
 
-    Tune gives a trial that waits for its own actor to whichever actor is free, and throws the new one away. Where trials are shorter
-    than the start of an actor (seconds: it imports scikit-learn), all trials end up in one actor, and a second one is started in vain
-    for each of them. Actors that begin together stay.
+    Tune gives a trial that waits for its own actor to whichever actor is free, and throws the new one away. Where trials are
+    shorter than the start of an actor (seconds: it imports scikit-learn), all trials end up in one actor, and a second one is
+    started in vain for each of them. Actors that begin together stay.
     """
 
     def __init__(self, expected: int) -> None:
@@ -49,10 +49,12 @@ class Hall:
         return self._all.is_set()
 
 
-class RayTrial(tune.Trainable):  # type: ignore[misc]
+class RayTrial(tune.Trainable):
     """One step is one trial: its folds until they are done, or until it is clear that it does not win."""
 
-    def setup(self, config: dict[str, Any], problem: Problem, folds: Sequence[Fold], seconds: float, hall: Any) -> None:
+    def setup(  # type: ignore[override]  # tune.with_parameters gives the rest
+        self, config: dict[str, Any], problem: Problem, folds: Sequence[Fold], seconds: float, hall: Any
+    ) -> None:
         """Keep what all trials share. The folds lie in the object store: they are mapped, not copied."""
         warm(problem)
         ray.get(hall.enter.remote())

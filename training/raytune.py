@@ -1,12 +1,14 @@
 """Trials on a Ray cluster: Ray Tune's Tuner with a searcher that is our desk. The only file of training that imports ray.
 
-What costs time is not fitting but everything around it, so: actors are reused (a new one imports scikit-learn anew), the folds lie in
-the object store once, a trial is one step and one answer, and Tune writes nothing of its own: our journal is what a run remembers.
-An actor that dies is replaced and its trial tried again; a head that dies is noticed by `watch`, for Tune itself would wait for ever.
+What costs time is not fitting but everything around it, so: actors are reused (a new one imports scikit-learn anew), the folds
+lie in the object store once, a trial is one step and one answer, and Tune writes nothing of its own: our journal is what a run
+remembers. An actor that dies is replaced and its trial tried again; a head that dies is noticed by `watch`, for Tune itself
+would wait for ever.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -14,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from training.folds import Fold
 from training.measuring import Problem
@@ -57,7 +60,8 @@ def connect(cluster: Cluster) -> None:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    logging.getLogger("ray").setLevel(logging.ERROR)  # Tune misses files that it was told not to write
+    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
 
 
 def watch(cluster: Cluster, lost: Callable[[], None]) -> threading.Thread:
@@ -94,7 +98,7 @@ def on_ray(problem: Problem, folds: Sequence[Fold], *, folder: Path, parallel: i
         from training.raysearch import DeskSearcher, Failures
         from training.raytrial import Hall, RayTrial
 
-        hall = Hall.remote(parallel)
+        hall: Any = Hall.remote(parallel)  # type: ignore[attr-defined]
         shared = {"problem": problem, "folds": list(folds), "seconds": seconds, "hall": hall}
         trainable = tune.with_resources(tune.with_parameters(RayTrial, **shared), {"cpu": 1})
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(parallel)

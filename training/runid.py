@@ -1,4 +1,4 @@
-"""Which run of an Experiment this is: a hash of everything that decides its outcome. Imports nothing heavy: the daemon asks it too."""
+"""Which run of an Experiment this is: a hash of all that decides its outcome. Light: the daemon imports it."""
 
 from __future__ import annotations
 

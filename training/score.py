@@ -3,8 +3,8 @@
 REQ.json: {"digests": [sha256:…], "dataset": {"path", "digest", "target", "types"}, "experiment": <its spec>, "store": url}
 FILE: {"rows": <held out>, "scores": {digest: {"metrics": {name: value}} | {"error": message}}, "error": null | {reason, message}}
 
-Membership of the held-out rows is a matter of their content, so a model that was trained on an earlier, smaller version of the table
-has not seen them either. Exit code 0: FILE says all.
+Membership of the held-out rows is a matter of their content, so a model that was trained on an earlier, smaller version of the
+table has not seen them either. Exit code 0: FILE says all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What runs in a candidate's own process: take the limits, measure, tell. Loaded by the fork server, so its imports are paid once."""
+"""What runs in a candidate's own process: take the limits, measure, tell. The fork server loads it once for all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-
-import sklearn.ensemble
-import sklearn.linear_model
-import sklearn.neighbors
-import sklearn.svm
 
 from training import folds
 from training.estimators import allowed

@@ -1,7 +1,8 @@
-"""Every candidate once, with its defaults, each in a process of its own with limits: one that dies is a row, and the others go on.
+"""Every candidate once, with its defaults, each in a process of its own with limits: one that dies is a row.
 
-Processes are forked from a server that has scikit-learn loaded, so each costs milliseconds and nobody shares memory with the job. The
-memory limit is kept twice: the kernel refuses private memory beyond it, and who gets there in other ways is seen and ended.
+Processes are forked from a server that has scikit-learn loaded, so each costs milliseconds and nobody shares memory with the
+job. The memory limit is kept twice: the kernel refuses private memory beyond it, and who gets there in other ways is seen and
+ended.
 """
 
 from __future__ import annotations

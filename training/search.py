@@ -1,8 +1,8 @@
 """The search: which configuration is tried next, and when it is over. A function of seed and finished trials, never of the clock.
 
-Trials are asked for in order. Trial j knows the outcomes of all trials up to j - window, whatever finished meanwhile: so the same seed
-gives the same trials with one process or with eight, after a kill, and when maxTrialCount was raised. The window is twice
-parallelTrialCount, so that one slow trial does not hold up the others.
+Trials are asked for in order. Trial j knows the outcomes of all trials up to j - window, whatever finished meanwhile: so the
+same seed gives the same trials with one process or with eight, after a kill, and when maxTrialCount was raised. The window is
+twice parallelTrialCount, so that one slow trial does not hold up the others.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Search:
 
     @property
     def over(self) -> str | None:
-        """Why nothing more is asked for: GoalReached, MaxFailedTrialsReached, MaxTrialsReached, SpaceExhausted; None: it goes on."""
+        """Why nothing more is asked for: GoalReached, MaxFailedTrialsReached, MaxTrialsReached, SpaceExhausted; None: not yet."""
         known = self.known()
         if sum(outcome.state == "Failed" for outcome in known) > self._spec.max_failed_trial_count:
             return "MaxFailedTrialsReached"

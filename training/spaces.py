@@ -1,4 +1,4 @@
-"""The values that parameters may have: Katib's feasible spaces, drawn from by chance, walked through as a grid, or given to Optuna."""
+"""The values that parameters may have: Katib's feasible spaces, drawn from by chance, walked as a grid, given to Optuna."""
 
 from __future__ import annotations
 

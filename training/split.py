@@ -1,7 +1,7 @@
 """Which rows no training ever sees: decided by a hash of what the row holds, so that it stays so when the table grows.
 
-The target is not in the hash: a label that is corrected does not move its row from one side to the other. Rows that are alike in all
-inputs lie on the same side, so that nothing is both learned and asked.
+The target is not in the hash: a label that is corrected does not move its row from one side to the other. Rows that are alike
+in all inputs lie on the same side, so that nothing is both learned and asked.
 """
 
 from __future__ import annotations

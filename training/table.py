@@ -1,7 +1,7 @@
 """CSV and Parquet → one Arrow table with five types of columns: integer, number, boolean, string, datetime.
 
-Dates of YAML's kind, `NA` of R's and pandas' NaN are missing values; a quoted "NA" is a text. The same bytes and the same types give
-the same table, whatever the machine: one thread, no locale.
+Dates of YAML's kind, `NA` of R's and pandas' NaN are missing values; a quoted "NA" is a text. The same bytes and the same types
+give the same table, whatever the machine: one thread, no locale.
 """
 
 from __future__ import annotations
@@ -53,16 +53,13 @@ class Read:
 def read(path: Path, types: Mapping[str, str] | None = None) -> Read:
     """Read a .csv or .parquet file.
 
-    types: columns that must have a type; the others' is inferred. A value that has no such type becomes missing, and a problem names
-    its row. InvalidData: it is no table.
+    types: columns that must have a type; the others' is inferred. A value that has no such type becomes missing, and a problem
+    names its row. InvalidData: it is no table.
     """
     wanted = {name: kind for name, kind in (types or {}).items() if kind in ARROW}
     problems: list[Problem] = []
     try:
-        if path.suffix == ".parquet":
-            table = pa.parquet.read_table(path, use_threads=False)
-        else:
-            table = _csv(path, wanted, problems)
+        table = _parquet(path) if path.suffix == ".parquet" else _csv(path, wanted, problems)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise InvalidData(f"cannot read the table as {path.suffix[1:]}: {_cause(e)}; check the file, or spec.format") from e
     names = table.column_names
@@ -121,6 +118,10 @@ def _one_by_one(column: pa.ChunkedArray, arrow: pa.DataType) -> tuple[pa.Chunked
             values.append(None)
             bad.append(row)
     return pa.chunked_array([pa.array(values, arrow)]), bad
+
+
+def _parquet(path: Path) -> pa.Table:
+    return pa.parquet.read_table(path, use_threads=False)
 
 
 def _csv(path: Path, types: Mapping[str, str], problems: list[Problem]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The trials of a run: asked for by the search, run somewhere, written down, told. Where they run is one function; here: in this process."""
+"""The trials of a run: asked for by the search, run, written down, told. Where is one function; here: this process."""
 
 from __future__ import annotations
 
