@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from drivers.contract import Absent, Done, Driver, Plan, Present, Seen, Step, Stop, Unknown, Wait
+from drivers.contract import Absent, Done, Driver, Plan, Present, Seen, Step, Stop, Wait
 from drivers.local.unit import Unit, UnitSpec
 from reconciler.client import ours
 from reconciler.engine.kind import Reference, Verdict
@@ -132,9 +132,9 @@ class ExperimentKind:
     def _made(self, obj: Experiment, run: Run, result: Mapping[str, Any], seen: Seen) -> Plan:
         """The job has made a model: it becomes a ModelVersion, and the oldest goes."""
         part = model_part(result["modelDigest"])
-        match seen.get(part, Absent()):
-            case Unknown(error=error):
-                return Wait(error.reason, f"cannot look at its ModelVersion: {error}", 5.0)
+        match seen.get(part):
+            case None:  # it stands in the status from this pass on, and is looked at in the next one
+                return Wait(Reason.PENDING, "the job has made a model", 0.02)
             case Absent():
                 change = {"name": run.model_name(obj, result["modelDigest"]), "spec": {"digest": result["modelDigest"]}}
                 return (Step("create", part, "the experiment made this model", change),)

@@ -33,7 +33,9 @@ def run(part: str, want: UnitSpec, seen: Seen, now: datetime, why: str) -> Plan 
     """Say what brings a service to run as it is wanted; None if it does, or is a job that has ended."""
     unit = unit_of(seen, part)
     if unit is None:
-        return (Step("create", part, why, want.change()),) if isinstance(seen.get(part), Absent | None) else None
+        if part not in seen:  # it stands in the status from this pass on, and is looked at in the next one
+            return Wait(Reason.PENDING, f"{part} is to be started", 0.02)
+        return (Step("create", part, why, want.change()),) if isinstance(seen[part], Absent) else None
     if unit.state == "Stopping":
         return stopping(part, unit, now)
     if unit.digest != want.digest:
