@@ -14,9 +14,10 @@ from skl2onnx.sklapi import CastTransformer
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-from modelstore import converters
+from modelstore import converters, naming
 from modelstore.graph import ML, ML_WITH_DOUBLE_TREES, OPSET
 from modelstore.signature import Signature
+from modelstore.transformers import Prepare
 
 
 class NotConvertible(Exception):
@@ -37,6 +38,8 @@ def to_onnx(pipeline: Any, signature: Signature, *, single: bool = False) -> byt
         *before, (name, _) = pipeline.steps
         whole = Pipeline([*before, ("single", CastTransformer(dtype=np.float32)), (name, last)])
     inputs = converters.input_types(signature.kinds())
+    if isinstance(pipeline, Pipeline) and isinstance(pipeline.steps[0][1], Prepare):  # others may choose columns by their names
+        inputs = [(naming.encode(name), kind) for name, kind in inputs]
     try:
         try:
             model = _convert(whole, inputs, {id(last): {"zipmap": False}} if is_classifier(last) else None)
@@ -69,6 +72,7 @@ def _finished(model: onnx.ModelProto, *, classifier: bool, probabilities: bool) 
     if len(model.graph.output) < len(names):
         raise NotConvertible(f"the graph has {len(model.graph.output)} outputs, {len(names)} are needed")
     del model.graph.output[len(names) :]  # scores of a classifier that knows no probabilities would be taken for them
+    naming.restore(model.graph)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as e:

@@ -12,7 +12,7 @@ import numpy as np
 from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 
-from modelstore import moments, trees
+from modelstore import moments, naming, trees
 from modelstore.graph import ML, Graph
 from modelstore.transformers import Prepare, Select
 
@@ -37,7 +37,7 @@ def _prepare_parse(scope: Any, model: Prepare, inputs: list[Any], custom_parsers
 
 def _convert_prepare(scope: Any, operator: Any, container: Any) -> None:
     prepare: Prepare = operator.raw_operator
-    names = {variable.raw_name: variable.full_name for variable in operator.inputs}
+    names = {naming.decode(variable.raw_name): variable.full_name for variable in operator.inputs}
     add = Graph(scope, container)
     blocks = _numbers(add, prepare, names)
     for column in prepare.categorical_:

@@ -39,7 +39,9 @@ def test_numbers_as_they_are_written(value, number):
     assert numbers([value, None])[0] == pytest.approx(number, nan_ok=True)
 
 
-@pytest.mark.parametrize("value", ["abc", [], {}, object(), 10**400, 1j], ids=["text", "list", "dict", "object", "huge", "complex"])
+@pytest.mark.parametrize(
+    "value", ["abc", [], {}, object(), 10**400, 1j], ids=["text", "list", "dict", "object", "huge", "complex"]
+)
 def test_what_is_no_number_is_said_so(value):
     """What cannot be a number is a ValueError that a person can read."""
     with pytest.raises(ValueError, match=r"no number|too large|sequence|inhomogeneous"):

@@ -104,7 +104,7 @@ def test_rare_and_unseen_categories_share_a_column():
 
 @pytest.mark.parametrize("classes", [2, 3], ids=["binary", "multiclass"])
 def test_many_categories_become_means_of_the_target(classes):
-    """Above max_categories a category is what the target was there on average; its own row is not in a training row's mean."""
+    """Above max_categories a category is the target's mean there; a training row's own target is not in its mean."""
     cities = [f"city {i % 30}" for i in range(300)]
     y = np.array([(i % 30 + i // 250) % classes for i in range(300)])
     prepare = Prepare([("city", "categorical")], max_categories=20)
@@ -119,7 +119,9 @@ def test_many_categories_become_means_of_the_target(classes):
 def test_many_categories_of_a_regression():
     """The same for numbers, and twice the same for the same seed."""
     cities, y = [f"city {i % 30}" for i in range(300)], np.arange(300.0) % 30
-    one, two = (Prepare([("city", "categorical")], task="regression", seed=3).fit_transform({"city": cities}, y) for _ in range(2))
+    one, two = (
+        Prepare([("city", "categorical")], task="regression", seed=3).fit_transform({"city": cities}, y) for _ in range(2)
+    )
     np.testing.assert_array_equal(one, two)
     assert np.corrcoef(one[:, 0], y)[0, 1] > 0.99
 
