@@ -82,7 +82,7 @@ class _Sink:
 
     def expect(self, size: int | None) -> None:
         if size is not None and size > self._limit:
-            raise Forbidden(f"cannot fetch the table: it is larger than {self._limit} bytes; raise spec.maxBytes if it may be")
+            raise Forbidden(f"cannot fetch it: it is larger than {self._limit} bytes; raise spec.maxBytes if it may be")
 
     def write(self, chunk: bytes) -> None:
         self.bytes += len(chunk)
@@ -100,46 +100,64 @@ def _pour(source: Source, sink: _Sink, resolver: Any) -> None:
             try:
                 asyncio.run(_from_http(source, sink, resolver))
             except TimeoutError as e:
-                raise FetchFailed(f"cannot fetch the table: the server took longer than {source.seconds:.0f} s") from e
+                raise FetchFailed(f"cannot fetch it: the server took longer than {source.seconds:.0f} s") from e
         case "s3":
             _from_bucket(source, sink)
         case _:
-            raise Forbidden(f"cannot fetch the table: {scheme}:// is not supported; use a path, file://, https:// or s3://")
+            raise Forbidden(f"cannot fetch it: {scheme}:// is not supported; use a path, file://, https:// or s3://")
 
 
 def _from_file(source: Source, sink: _Sink) -> None:
-    written = source.uri
-    if written.lower().startswith("file://"):
-        parts = urlsplit(written)
-        if parts.netloc not in ("", "localhost"):
-            raise Forbidden("cannot read the table: file:// names another host; write file:///path")
-        written = unquote(parts.path)
-    outside = Forbidden(
-        f"cannot read the table {written}: it lies outside the folder of the spec's file; "
-        "put it there, or add its folder to the daemon's data roots"
-    )
+    written, outside = _written(source), _outside(source)
     try:
         if not _within(Path(os.path.realpath(source.folder / written)), source):
             raise outside
         descriptor = os.open(source.folder / written, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as e:
         raise FetchFailed(
-            f"cannot read the table: there is no file {written}; it is looked for from the folder of the spec's file"
+            f"cannot read {written}: there is no such file; it is looked for from the folder of the spec's file"
         ) from e
     except (OSError, ValueError) as e:
-        raise FetchFailed(f"cannot read the table {written}: {getattr(e, 'strerror', None) or e}") from e
-    with open(descriptor, "rb") as file:
+        raise FetchFailed(f"cannot read {written}: {getattr(e, 'strerror', None) or e}") from e
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        os.close(descriptor)
+        raise Forbidden(f"cannot read {written}: it is no regular file")
+    with os.fdopen(descriptor, "rb") as file:
         if not _within(Path(os.readlink(f"/proc/self/fd/{descriptor}")), source):  # a link was swapped in between
             raise outside
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise Forbidden(f"cannot read the table {written}: it is no regular file")
         sink.expect(before.st_size)
         for chunk in _chunks(file):
             sink.write(chunk)
         after = os.fstat(descriptor)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or sink.bytes != after.st_size:
-        raise FetchFailed(f"cannot read the table {written}: it changed meanwhile; it is read again")
+        raise FetchFailed(f"cannot read {written}: it changed meanwhile; it is read again")
+
+
+def local_folder(source: Source) -> Path | None:
+    """The folder that a path or file:// URI leads to; None if that is none. Forbidden: it lies outside."""
+    if "://" in source.uri and not source.uri.lower().startswith("file://"):
+        return None
+    real = Path(os.path.realpath(source.folder / _written(source)))
+    if not _within(real, source):
+        raise _outside(source)
+    return real if real.is_dir() else None
+
+
+def _written(source: Source) -> str:
+    if not source.uri.lower().startswith("file://"):
+        return source.uri
+    parts = urlsplit(source.uri)
+    if parts.netloc not in ("", "localhost"):
+        raise Forbidden("cannot read the file: file:// names another host; write file:///path")
+    return unquote(parts.path)
+
+
+def _outside(source: Source) -> Forbidden:
+    return Forbidden(
+        f"cannot read {_written(source)}: it lies outside the folder of the spec's file; "
+        "put it there, or add its folder to the daemon's data roots"
+    )
 
 
 def _within(real: Path, source: Source) -> bool:
@@ -170,9 +188,9 @@ async def _from_http(source: Source, sink: _Sink, resolver: Any) -> None:
             raise
         if guard.blocked:
             raise Forbidden(
-                "cannot fetch the table: its address is private; name the host in spec.allowedHosts if it may be fetched from"
+                "cannot fetch it: its address is private; name the host in spec.allowedHosts if it may be fetched from"
             ) from None
-        raise FetchFailed(f"cannot fetch the table: {type(e).__name__}; check the URI, or try later") from None
+        raise FetchFailed(f"cannot fetch it: {type(e).__name__}; check the URI, or try later") from None
 
 
 async def _follow(session: Any, source: Source, sink: _Sink) -> None:
@@ -188,27 +206,27 @@ async def _follow(session: Any, source: Source, sink: _Sink) -> None:
                 continue
             if response.status != 200:
                 raise FetchFailed(
-                    f"cannot fetch the table: the server answered {response.status}; check the URI and credentialsRef"
+                    f"cannot fetch it: the server answered {response.status}; check the URI and credentialsRef"
                 )
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise FetchFailed(
-                    "cannot fetch the table: the server sends it compressed though asked not to; use another server"
+                    "cannot fetch it: the server sends it compressed though asked not to; use another server"
                 )
             sink.expect(response.content_length)
             async for chunk in response.content.iter_chunked(CHUNK):
                 sink.write(chunk)
             return
-    raise FetchFailed(f"cannot fetch the table: more than {MAX_REDIRECTS} redirects; use the last address")
+    raise FetchFailed(f"cannot fetch it: more than {MAX_REDIRECTS} redirects; use the last address")
 
 
 def _sound(url: str, first: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Forbidden("cannot fetch the table: the server redirects to what is no http(s) address")
+        raise Forbidden("cannot fetch it: the server redirects to what is no http(s) address")
     if parts.username is not None or parts.password is not None:
-        raise Forbidden("cannot fetch the table: the URI holds a user name or password; use credentialsRef")
+        raise Forbidden("cannot fetch it: the URI holds a user name or password; use credentialsRef")
     if parts.scheme == "http" and urlsplit(first).scheme == "https":
-        raise Forbidden("cannot fetch the table: the server redirects from https to http")
+        raise Forbidden("cannot fetch it: the server redirects from https to http")
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -225,11 +243,11 @@ def _from_bucket(source: Source, sink: _Sink) -> None:
     try:
         system = fsspec.filesystem(source.uri.partition("://")[0], **options)
     except ImportError as e:
-        raise FetchFailed("cannot fetch the table: s3:// needs s3fs; install anneal[s3]") from e
+        raise FetchFailed("cannot fetch it: s3:// needs s3fs; install anneal[s3]") from e
     try:
         sink.expect(system.info(source.uri).get("size"))
         with system.open(source.uri, "rb") as file:
             for chunk in _chunks(file):
                 sink.write(chunk)
     except (OSError, ValueError) as e:
-        raise FetchFailed(f"cannot fetch the table: {type(e).__name__}; check the bucket, the key and credentialsRef") from None
+        raise FetchFailed(f"cannot fetch it: {type(e).__name__}; check the bucket, the key and credentialsRef") from None
