@@ -126,9 +126,11 @@ def values_of(table: Any, name: str, kind: str) -> NDArray[Any]:
         values = values.to_numpy()
     try:
         read: NDArray[Any] = READERS[kind](values)
-        return read
     except ValueError as e:
         raise ValueError(f"cannot read column {name!r}: {e}") from None
+    if read.ndim != 1:
+        raise ValueError(f"cannot read column {name!r}: it is not a list of single values")
+    return read
 
 
 def length_of(table: Any) -> int:

@@ -93,7 +93,7 @@ def test_a_dict_of_columns_and_a_frame_are_the_same_table():
 
 
 def test_rare_and_unseen_categories_share_a_column():
-    """What was rare in training and what was never seen are answered alike; without rare ones, the unseen is no category at all."""
+    """What was rare in training and what was never seen are answered alike; with nothing rare, the unseen is no category."""
     rows = {"c": ["a"] * 500 + ["b"] * 500 + ["rare"]}
     prepare = Prepare([("c", "categorical")]).fit(rows, target(1001))
     assert prepare.features_ == ["c=a", "c=b", "c=<other>"]
@@ -104,7 +104,7 @@ def test_rare_and_unseen_categories_share_a_column():
 
 @pytest.mark.parametrize("classes", [2, 3], ids=["binary", "multiclass"])
 def test_many_categories_become_means_of_the_target(classes):
-    """Above max_categories a category is the target's mean there; a training row's own target is not in its mean."""
+    """Above max_categories a category is the mean of the target there; that of a training row does not know its own target."""
     cities = [f"city {i % 30}" for i in range(300)]
     y = np.array([(i % 30 + i // 250) % classes for i in range(300)])
     prepare = Prepare([("city", "categorical")], max_categories=20)

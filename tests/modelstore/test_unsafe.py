@@ -88,18 +88,32 @@ HOSTILE = {
     ),
     "os.system": lambda s: archive(node("FunctionNode", "os", "system", content={"module_path": "os", "function": "system"})),
     "a function that is called": lambda s: archive(node("ConstructorFromReduceNode", "os", "system", content=command(s))),
-    "a function of numpy that is called": lambda s: archive(node("ConstructorFromReduceNode", "numpy", "fromfile", content=command(s))),
+    "a function of numpy that is called": lambda s: archive(
+        node("ConstructorFromReduceNode", "numpy", "fromfile", content=command(s))
+    ),
     "an operator": lambda s: archive(node("OperatorFuncNode", "operator", "methodcaller", attrs=command(s))),
     "a bound method": lambda s: archive(node("MethodNode", "builtins", "str", content={"func": "format", "obj": text("x")})),
     "a partial": lambda s: archive(
-        node("PartialNode", "functools", "partial", content={"func": text("x"), "args": NOTHING, "kwds": NOTHING, "namespace": NOTHING})
+        node(
+            "PartialNode",
+            "functools",
+            "partial",
+            content={"func": text("x"), "args": NOTHING, "kwds": NOTHING, "namespace": NOTHING},
+        )
     ),
     "an object of a strange module": lambda s: archive(node("ObjectNode", "subprocess", "Popen", content=NOTHING)),
     "an object of scikit-learn that is no estimator": lambda s: archive(
-        node("ObjectNode", "sklearn.utils._bunch", "Bunch", content=node("DictNode", "builtins", "dict", content={}, key_types=NOTHING))
+        node(
+            "ObjectNode",
+            "sklearn.utils._bunch",
+            "Bunch",
+            content=node("DictNode", "builtins", "dict", content={}, key_types=NOTHING),
+        )
     ),
     "eval as a type": lambda s: archive(node("TypeNode", "builtins", "eval")),
-    "a loss that is a function": lambda s: archive(node("LossNode", "builtins", "eval", content=NOTHING, __reduce__={"args": command(s)})),
+    "a loss that is a function": lambda s: archive(
+        node("LossNode", "builtins", "eval", content=NOTHING, __reduce__={"args": command(s)})
+    ),
     "a loader that nobody knows": lambda s: archive(node("EvilNode", "builtins", "str")),
     "an old protocol": lambda s: archive(json.dumps(text("x") | {"protocol": 0})),
     "a protocol that is no number": lambda s: archive(json.dumps(text("x") | {"protocol": True})),
@@ -115,7 +129,9 @@ HOSTILE = {
     "an array larger than the world": lambda s: archive(
         node("NdArrayNode", "numpy", "ndarray", type="numpy", file="1.npy"), **{"1.npy": _huge_array()}
     ),
-    "a matrix that is a zip": lambda s: archive(node("SparseMatrixNode", "scipy.sparse", "csr_matrix", type="scipy", file="1.npz")),
+    "a matrix that is a zip": lambda s: archive(
+        node("SparseMatrixNode", "scipy.sparse", "csr_matrix", type="scipy", file="1.npz")
+    ),
     "a file that is missing": lambda s: archive(node("NdArrayNode", "numpy", "ndarray", type="numpy", file="gone.npy")),
     "nothing": lambda s: b"",
 }
@@ -226,7 +242,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_trees_point_within_themselves(name):
-    """Trees are followed without looking by compiled code: those that point outside are refused, since they would crash a worker."""
+    """Compiled code follows trees without looking: those that point outside are refused, since they would crash a worker."""
     model = DecisionTreeClassifier(random_state=0).fit(X, Y)
     try:
         BROKEN[name](model)
