@@ -109,6 +109,7 @@ class Daemon:
             self.informer,
             self.lease,
             self.sources,
+            self.local,
             self.plane.url,
             self.plane.mode,
             version("anneal"),

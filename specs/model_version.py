@@ -71,6 +71,8 @@ class ModelVersionStatus(Status):
     """Its parameters."""
     features: Annotated[list[Annotated[str, Field(max_length=511)]], Field(max_length=200)] = []
     """The features it uses; the first 200."""
+    example: Annotated[str, Field(max_length=4096)] | None = None
+    """One row to try it with, as JSON."""
     lineage: Lineage | None = None
     """Where it comes from."""
     note: Annotated[str, Field(max_length=1024)] | None = None

@@ -20,7 +20,9 @@ TICK = 0.05
 
 def main(root: Path) -> int:
     """Stop them all; 0 if none is left."""
-    running = {folder: record for folder in _folders(root) if processes.alive((record := read_json(folder / "unit.json"))["process"])}
+    running = {
+        folder: record for folder in _folders(root) if processes.alive((record := read_json(folder / "unit.json"))["process"])
+    }
     for folder, record in running.items():
         stop(folder, record["process"], 0.0)
     killed = []

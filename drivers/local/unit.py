@@ -28,6 +28,8 @@ class UnitSpec:
     """JSON files that it writes: they are read with every look."""
     clears: Sequence[str] = ()
     """Files that an earlier start may have left, and that must not be taken for this one's."""
+    logs: Sequence[str] = ()
+    """Logs that it writes itself, beside what it prints."""
     removes: Sequence[str] = ()
     """Folders that go when the unit goes."""
     label: str = ""

@@ -110,6 +110,15 @@ class UnitDriver:
         else:
             await asyncio.to_thread(_clear, folder, record)
 
+    async def logs(self, uid: str) -> dict[str, list[Path]]:
+        """Part → the logs of each unit of an owner: what it prints, and what it writes itself. Unreachable."""
+        found: dict[str, list[Path]] = {}
+        for thing in await self._everything():
+            if thing.owner == uid:
+                record = read_json(self.root / thing.ref / "unit.json") or {}
+                found[thing.part] = [self.root / thing.ref / "log", *map(Path, record.get("logs", ()))]
+        return found
+
     async def close(self) -> None:
         """Forget what was seen."""
         assert self._shared is not None
@@ -182,7 +191,7 @@ def _record(folder: Path, want: Mapping[str, Any], intent: Intent, before: Mappi
         "command": [filled(word) for word in want["command"]],
         "env": {key: filled(value) for key, value in want["env"].items()},
         "files": {filled(key): filled(value) for key, value in want.get("files", {}).items()},
-        **{key: [filled(value) for value in want[key]] for key in ("generates", "outputs", "clears", "removes")},
+        **{key: [filled(value) for value in want[key]] for key in ("generates", "outputs", "clears", "logs", "removes")},
         "tag": {"installation": owner.installation, "owner": owner.uid, "part": intent.part},
         "object": f"{owner.kind}/{owner.namespace}/{owner.name}",
         "created": before.get("created") or datetime.now(UTC).isoformat(),

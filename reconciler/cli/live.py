@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from reconciler.cli.api import Api
-from reconciler.cli.conditions import SUMMARY, summary
+from reconciler.cli.conditions import SUMMARY, condition, summary
 from reconciler.cli.connect import ask_daemon
 from reconciler.cli.errors import CliError
 from reconciler.cli.kinds import Kind, ours
@@ -57,7 +58,7 @@ def _status(daemon: Api) -> Object:
 def draw(world: World, kinds: dict[str, Kind], status: Object, width: int, height: int) -> Group:
     """The whole picture, never higher than the terminal: what is not ready stands first where there is too much."""
     rows = [(obj, summary(obj, name(kinds, key))) for key, obj in sorted(world.objects.items())]
-    footer = _footer(status, len(rows), sum(row[1] == "True" for _, row in rows))
+    footer = [*served(world), *_footer(status, len(rows), sum(row[1] == "True" for _, row in rows))]
     room = max(3, height - len(footer) - 3)
     if len(rows) > room:
         rows.sort(key=lambda each: each[1][1] == "True")
@@ -72,6 +73,26 @@ def name(kinds: dict[str, Kind], key: tuple[str, str, str]) -> str:
     """`machine/worker-1`, with its namespace unless that is `default`."""
     shown = f"{kinds[key[0]].singular}/{key[2]}"
     return shown if key[1] == "default" else f"{shown} ({key[1]})"
+
+
+def served(world: World) -> list[Text]:
+    """What there is to try: the address of every app that answers, and a line that asks it for a prediction."""
+    lines: list[Text] = []
+    for (plural, namespace, _), obj in sorted(world.objects.items()):
+        there = obj.get("status") or {}
+        if plural != "modeldeployments" or condition(obj, "Ready").get("status") != "True" or not there.get("url"):
+            continue
+        lines.append(Text.assemble("Open ", (clean(there["url"]), "bold green"), " in a browser, or ask it here:"))
+        model = world.objects.get(("modelversions", namespace, there.get("modelVersion") or ""), {})
+        if row := (model.get("status") or {}).get("example"):
+            ask = f"curl -s {clean(there['url'])}/predict -H 'Content-Type: application/json' -d {shlex.quote(curl_body(row))}"
+            lines.append(Text(f"  {ask}", style="cyan"))
+    return [*lines, Text("")] if lines else []
+
+
+def curl_body(example: str) -> str:
+    """The body of a request for one row."""
+    return '{"rows": [' + clean(example) + "]}"
 
 
 def _footer(status: Object, total: int, ready: int) -> list[Text]:

@@ -20,6 +20,7 @@ from specs.meta import Reason
 from specs.model_version import ModelVersion
 
 MISSING_POLL_SECONDS = 30.0
+MOST_EXAMPLE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,7 @@ def written(stored: Stored) -> dict[str, Any]:
         "metrics": common.texts(about.get("metrics")),
         "parameters": [{"name": str(key)[:255], "value": str(value)[:255]} for key, value in parameters.items()][:64],
         "features": names[:200],
+        "example": example(stored.signature),
         "lineage": {
             "experiment": _short(lineage.get("experiment"), 63),
             "runId": _short(lineage.get("runId"), 64),
@@ -182,6 +184,13 @@ def written(stored: Stored) -> dict[str, Any]:
         },
         "note": _short(about.get("note"), 1024),
     }
+
+
+def example(signature: Mapping[str, Any]) -> str | None:
+    """One row to try a model with, as JSON; None where it would be too long to read."""
+    row = {str(column["name"]): column.get("example") for column in signature.get("inputs") or ()}
+    text = json.dumps(row, ensure_ascii=False)
+    return text if row and len(text) <= MOST_EXAMPLE else None
 
 
 def _short(value: Any, most: int = 255) -> str | None:

@@ -161,9 +161,10 @@ def _compare(
     row |= {key: value for key, value in scores.items() if value is not None}
     source = obj.spec.predictor.model.from_experiment
     assert source is not None
-    if not beats(scores.get("score"), scores.get("incumbentScore"), objective.get("type") == "maximize", source.min_improvement):
-        return Choice(stay.digest, stay.model_version, challenger=row | {"decision": "NotBetter"})
     agreed = obj.spec.rollout is not None and obj.spec.rollout.promote == newest
+    better = beats(scores.get("score"), scores.get("incumbentScore"), objective.get("type") == "maximize", source.min_improvement)
+    if not better and not agreed:
+        return Choice(stay.digest, stay.model_version, challenger=row | {"decision": "NotBetter"})
     if source.promotion == "Manual" and not agreed:
         return Choice(stay.digest, stay.model_version, challenger=row | {"decision": "AwaitsPromotion"})
     why = f"{metric} {scores.get('score')} against {scores.get('incumbentScore')} on {scores.get('rows')} held-out rows"

@@ -97,6 +97,7 @@ def job(local: Local, obj: Experiment, run: Run, seen: Seen) -> UnitSpec:
         files={f"{place}/spec.json": json.dumps(spec)},
         outputs=(f"{place}/progress.json", f"{place}/result.json"),
         clears=(f"{place}/result.json",),
+        logs=(f"{place}/log",),
         removes=(place,),
         label=run.id,
         counts=run.counts,
