@@ -41,7 +41,7 @@ class Worker:
     revision: int
     digest: str
     records: Records
-    reply: Callable[[str, bytes], None]
+    reply: Callable[[str, bytes], object]
     again: Callable[[Ask], None]
     """Put a message on this revision's queue."""
     max_deliveries: int

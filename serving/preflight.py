@@ -38,7 +38,9 @@ def check(config: Config, digest: str) -> dict[str, Any]:
         found["golden"] = {"checked": checked, "wrong": len(wrong)}
         found["latencyMs"] = _latency(model)
         if wrong:
-            found["error"] = f"{len(wrong)} of {checked} golden rows are predicted differently here, the first of them row {wrong[0]}"
+            found["error"] = (
+                f"{len(wrong)} of {checked} golden rows are predicted differently here, the first of them row {wrong[0]}"
+            )
         elif differs := _differing(model, found["versions"]):
             found["error"] = differs
     except models.ModelUnusable as error:
@@ -64,14 +66,17 @@ def _differing(model: Any, here: dict[str, str]) -> str:
     there = ((model.metadata.get("lineage") or {}).get("versions") or {}).get("scikit-learn")
     if model.engine == "onnx" or not there or here.get("scikit-learn", "").split(".")[:2] == str(there).split(".")[:2]:
         return ""
-    return f"it was trained with scikit-learn {there}, here is {here.get('scikit-learn')}; train it again, or install that version"
+    return (
+        f"it was trained with scikit-learn {there}, here is {here.get('scikit-learn')}; train it again, or install that version"
+    )
 
 
 def _latency(model: Any) -> dict[str, float]:
     row = {column.name: [column.example] for column in model.signature.inputs}
     for _ in range(WARM):
         model.predict(row)
-    times, end = [], time.perf_counter() + TIMED_SECONDS
+    times: list[float] = []
+    end = time.perf_counter() + TIMED_SECONDS
     while len(times) < TIMED and time.perf_counter() < end:
         start = time.perf_counter()
         model.predict(row)

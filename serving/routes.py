@@ -79,10 +79,11 @@ class Routes:
     def now(self) -> Table:
         """The current table; empty if there never was one."""
         at = time.monotonic()
-        if at >= self._next and self._lock.acquire(blocking=False):
+        if at >= self._next and self._lock.acquire(blocking=self._seen.stamp is None):  # nobody goes without the first one
             try:
-                self._look()
-                self._next = at + LOOK_SECONDS
+                if at >= self._next:
+                    self._look()
+                    self._next = time.monotonic() + LOOK_SECONDS
             finally:
                 self._lock.release()
         return self._seen.table

@@ -1,34 +1,36 @@
 """A worker: `python -m serving.worker --config FILE --revision N --digest D --index I`.
 
-Celery's main process holds the broker and no model; one child holds the model and predicts. So a model that takes its process
-down takes the child, the message comes back, and another child is made. SIGTERM: what is in hand is finished, nothing more.
+Two processes. This one holds nothing and looks after the other, serving.consuming, which holds the broker and the model: when
+it dies, of the model or of anything else, its message comes back to the queue, and another one is made. So a worker heals without
+the daemon. SIGTERM: what is in hand is finished, nothing more is taken.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
+import select
+import signal
 import sys
-import warnings
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import structlog
-from celery import Celery, signals
-from celery.platforms import SecurityWarning
 
-from serving import logs, metrics, models
-from serving.broker.celery import Publisher, make, queue
-from serving.broker.replies import Outbox
+from serving import consuming, logs, metrics, models
 from serving.config import Config, ConfigError, load
-from serving.message import TASK, Ask
-from serving.predicting import Worker
-from serving.records import RecordDown, connect
 from serving.routes import Routes
-from serving.state import State
+from serving.state import BEAT_SECONDS, State
 
 log = structlog.get_logger(__name__)
+
+QUICK_SECONDS = 10.0
+"""Who lived shorter than this died young: the next one is made after a pause, doubled each time."""
+PAUSES = (0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 8.0)
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,92 +50,115 @@ def main(argv: list[str] | None = None) -> int:
     metrics.use(config.metrics_folder)
     state = State(config.state_folder / f"worker-r{args.revision}-{args.index}.json", args.revision, args.digest)
     state.say(ready=False, message="loading the model")
-    state.beat()
     try:
         folder = models.fetch(config, args.digest, verify=True)
     except models.ModelUnusable as error:
-        state.stop(str(error))
+        state.say(ready=False, message=str(error))
         sys.stderr.write(f"{error}\n")
         return 2
     route = next(
         (r.queue for r in Routes(config.routes_file).now().revisions if r.revision == args.revision), f"r{args.revision}"
     )
-    return _run(config, state, folder, route, args.index)
+    return Keeper(config, state, folder, route, args.index).run()
 
 
-def _run(config: Config, state: State, folder: Path, name: str, index: int) -> int:
-    app = make(config)
-    app.conf.task_queues = [queue(config, name)]
-    app.conf.task_default_queue = queue(config, name).name
-    news = os.pipe()
-    _task(app, config, state, folder, name, news[1])
-    Thread(target=_listen, args=(news[0], state), name="child", daemon=True).start()
-    warnings.filterwarnings("ignore", category=SecurityWarning)  # of running as root with pickle: only JSON is read here
-    worker = app.Worker(
-        pool="prefork", concurrency=1, queues=[app.conf.task_default_queue],
-        hostname=f"{name}-{index}@{config.namespace}.{config.name}",
-        without_gossip=True, without_mingle=True, without_heartbeat=True, loglevel="WARNING", quiet=True, optimization="fair",
-    )  # fmt: skip
-    worker.start()
-    state.stop()
-    return int(worker.exitcode or 0)
+@dataclass(slots=True)
+class Keeper:
+    """Makes the consuming process, again and again."""
 
+    config: Config
+    state: State
+    folder: Path
+    queue: str
+    index: int
+    ending: bool = False
+    died_young: int = 0
+    wake: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
 
-def _listen(handle: int, state: State) -> None:
-    """What the children say: one line each, when they have loaded the model or could not."""
-    with os.fdopen(handle, encoding="utf-8") as lines:
-        for line in lines:
-            verdict, _, text = line.strip().partition(" ")
-            state.extra["engine"] = text if verdict == "ready" else ""
-            state.say(ready=verdict == "ready", message="" if verdict == "ready" else text)
+    def run(self) -> int:
+        """Until SIGTERM, or until the model cannot be loaded."""
+        signal.set_wakeup_fd(self.wake[1])
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, self._end)
+        code = 0
+        while not self.ending:
+            begun = time.monotonic()
+            code = self._one()
+            if self.ending or code == consuming.UNUSABLE:
+                break
+            self.died_young = self.died_young + 1 if time.monotonic() - begun < QUICK_SECONDS else 0
+            log.error("worker.died", revision=self.state.revision, code=code, young=self.died_young)
+            self.state.extra["restarts"] = self.state.extra.get("restarts", 0) + 1
+            self.state.say(ready=False, message=f"the process ended ({code}); making another")
+            self._wait(PAUSES[min(self.died_young, len(PAUSES) - 1)])
+        if code != consuming.UNUSABLE:
+            self.state.say(ready=False, message="stopped")
+        return 2 if code == consuming.UNUSABLE else 0
 
+    def _end(self, *_: object) -> None:
+        self.ending = True
 
-def _task(app: Celery, config: Config, state: State, folder: Path, name: str, news: int) -> None:
-    hands: dict[str, Worker] = {}
+    def _wait(self, seconds: float) -> None:
+        if seconds and not self.ending:
+            select.select([self.wake[0]], [], [], seconds)
 
-    def load_model(**_: Any) -> None:
+    def _one(self) -> int:
+        """One life of the consuming process; how it ended."""
+        news = os.pipe2(os.O_CLOEXEC)
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                _reset(parent)
+                os.close(news[0])
+                code = consuming.run(self.config, self.state, self.folder, self.queue, self.index, news[1])
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        os.close(news[1])
         try:
-            hands["worker"] = _child(app, config, state, folder, name)
-            os.write(news, f"ready {hands['worker'].model.engine}\n".encode())
-        except Exception as error:
-            os.write(news, f"failed {type(error).__name__}: {error}\n".replace("\n", " ").encode() + b"\n")
-            raise
+            self._look_after(child, news[0])
+        finally:
+            os.close(news[0])
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-    signals.worker_process_init.connect(load_model, weak=False)
+    def _look_after(self, child: int, news: int) -> None:
+        """Until its end of the pipe is closed, which is when it is gone."""
+        told, text = False, b""
+        while True:
+            if self.ending and not told:
+                told = True
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGTERM)
+            found, _, _ = select.select([news, self.wake[0]], [], [], BEAT_SECONDS)
+            if self.wake[0] in found:
+                os.read(self.wake[0], 4096)
+            if news in found:
+                chunk = os.read(news, 65536)
+                if not chunk:
+                    return
+                text += chunk
+                *lines, text = text.split(b"\n")
+                for line in lines:
+                    self._hear(line.decode())
+            with contextlib.suppress(OSError):
+                os.utime(self.state.file)
 
-    @app.task(name=TASK, bind=True, max_retries=None)
-    def predict(self: Any, values: dict[str, Any]) -> None:
-        """Answer one message."""
-        worker, ask = hands["worker"], Ask(**values)
-        try:
-            worker.take(ask, _redeliveries(self.request, ask, worker))
-        except RecordDown as error:  # they are in the record, pending: a web process asks again when it answers
-            log.warning("record.down", message=ask.id, error=str(error))
-
-
-def _redeliveries(request: Any, ask: Ask, worker: Worker) -> int:
-    """How often this message came back: RabbitMQ's quorum queues and our folder count, Redis does not."""
-    if (counted := getattr(request, "x-delivery-count", None)) is not None:
-        return int(counted)
-    if not (request.delivery_info or {}).get("redelivered"):
-        return 0
-    return worker.records.redelivered(f"{ask.id}-{ask.part}")
-
-
-def _child(app: Celery, config: Config, state: State, folder: Path, name: str) -> Worker:
-    digest, revision = state.digest or "", state.revision or 0
-    model = models.load(folder, digest)
-    known = models.Known(digest, folder)
-    publisher = Publisher(config, app)
-    return Worker(
-        model=model, revision=revision, digest=digest, records=connect(config),
-        reply=_replier(config, app), again=lambda ask: publisher.publish(name, ask),
-        max_deliveries=config.limits.max_deliveries, observe=metrics.Monitor(model.signature, known.reference, revision),
-    )  # fmt: skip
+    def _hear(self, line: str) -> None:
+        verdict, _, rest = line.partition(" ")
+        self.state.extra["engine"] = rest if verdict == "ready" else None
+        self.state.say(ready=verdict == "ready", message="" if verdict == "ready" else rest)
 
 
-def _replier(config: Config, app: Celery) -> Any:
-    return Outbox(config.replies_folder).send
+def _reset(parent: int) -> None:
+    """A child's own signals; it is asked to end when its parent is killed."""
+    signal.set_wakeup_fd(-1)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM)
+    if os.getppid() != parent:  # it was killed in between
+        os._exit(1)
 
 
 if __name__ == "__main__":

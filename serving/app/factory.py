@@ -107,7 +107,7 @@ def _answer(error: Exception) -> Response:
             extra = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
         case _ if type(error) in ANSWERS:
             code, message = ANSWERS[type(error)]
-            log.warning("request.refused", error=str(error), code=code)
+            log.warning("request.refused", error=f"{type(error).__name__}: {error}", code=code)
         case _:
             log.exception("request.failed", path=request.path)
             code, message = 500, "something went wrong on this side; it was logged"

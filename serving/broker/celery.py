@@ -31,14 +31,12 @@ def make(config: Config) -> Celery:
     folder.register()
     registry.register("json", _dumps, orjson.loads, content_type="application/json", content_encoding="utf-8")
     app = Celery("serving", broker=f"{folder.SCHEME}://localhost" if config.embedded else config.broker, set_as_current=False)
-    limit = config.limits.task_time_limit_seconds
     app.conf.update(
         accept_content=["json"], task_serializer="json", result_serializer="json",
         task_ignore_result=True, result_backend=None,
-        task_acks_late=True, task_reject_on_worker_lost=True, task_acks_on_failure=True, task_acks_on_timeout=False,
-        task_time_limit=limit, task_send_sent_event=False, worker_send_task_events=False,
+        task_acks_late=True, task_reject_on_worker_lost=True, task_send_sent_event=False, worker_send_task_events=False,
         worker_prefetch_multiplier=1, worker_concurrency=1, worker_enable_remote_control=False,
-        worker_proc_alive_timeout=120.0, worker_hijack_root_logger=False, worker_redirect_stdouts=False,
+        worker_hijack_root_logger=False, worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True, broker_connection_max_retries=None,
         broker_transport_options=transport_options(config), broker_pool_limit=4,

@@ -25,7 +25,11 @@ def test_tritonclient_infers_with_its_defaults(up: Deployment, species: Model) -
     for about in metadata["inputs"]:
         values = species.held_out[about["name"]][:5]
         text = about["datatype"] == "BYTES"
-        array = np.array([v or "" for v in values], object) if text else np.array([math.nan if v is None else v for v in values], float)
+        array = (
+            np.array([v or "" for v in values], object)
+            if text
+            else np.array([math.nan if v is None else v for v in values], float)
+        )
         tensor = triton.InferInput(about["name"], [5], "BYTES" if text else "FP64")
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
@@ -53,13 +57,17 @@ def test_missing_is_null_or_nan(up: Deployment, species: Model) -> None:
     asked["inputs"][1]["data"] = [math.nan]
     import json
 
-    nan = requests.post(f"{up.url}/v2/models/penguins/infer", data=json.dumps(asked), headers={"Content-Type": "application/json"}, timeout=30)
+    nan = requests.post(
+        f"{up.url}/v2/models/penguins/infer", data=json.dumps(asked), headers={"Content-Type": "application/json"}, timeout=30
+    )
     assert null["outputs"] == nan.json()["outputs"]
 
 
 def test_the_shape_of_an_answer(up: Deployment, species: Model) -> None:
     """outputs[0] is the prediction, named after the target; outputs[1] the probabilities; the id comes back."""
-    answer = requests.post(f"{up.url}/v2/models/penguins/versions/1/infer", json={"id": "abc", **tensors(species, 2)}, timeout=30).json()
+    answer = requests.post(
+        f"{up.url}/v2/models/penguins/versions/1/infer", json={"id": "abc", **tensors(species, 2)}, timeout=30
+    ).json()
     assert answer["id"] == "abc"
     assert (answer["model_name"], answer["model_version"]) == ("penguins", "1")
     labels, shares = answer["outputs"]
@@ -93,7 +101,10 @@ def test_plain_rows(up: Deployment, species: Model) -> None:
 
 def test_a_table_in_a_table_out(up: Deployment) -> None:
     """CSV: columns in any order, others passed over, missing values empty."""
-    text = "sex,note,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,year\r\n" + 'male,"a, b",Dream,40.6,17.2,187,3475,2009\r\n,,Biscoe,,,,,2007\r\n'
+    text = (
+        "sex,note,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,year\r\n"
+        + 'male,"a, b",Dream,40.6,17.2,187,3475,2009\r\n,,Biscoe,,,,,2007\r\n'
+    )
     answer = requests.post(f"{up.url}/predict", data=text, headers={"Content-Type": "text/csv"}, timeout=30)
     lines = answer.text.splitlines()
     assert answer.headers["Content-Type"].startswith("text/csv")

@@ -147,11 +147,18 @@ class Deployment:
         self._start("web", "serving.web")
         self.until(lambda: requests.get(f"{self.url}/healthz", timeout=5).ok)
 
-    def worker(self, revision: int, digest: str, index: int = 0, *, wait: bool = True, **environment: str) -> None:
-        """Start a worker and wait until it is ready."""
+    @property
+    def diary(self) -> Path:
+        """What rough workers were asked, a line for each call of the model."""
+        return self.folder / "diary"
+
+    def worker(self, revision: int, digest: str, index: int = 0, *, wait: bool = True, rough: float | None = None) -> None:
+        """Start a worker and wait until it is ready. rough: see tests/support/rough_worker.py; the seconds that "slow" takes."""
         unit = f"worker-r{revision}-{index}"
         (self.folder / "state" / f"{unit}.json").unlink(missing_ok=True)
-        self._start(unit, "serving.worker", "--revision", str(revision), "--digest", digest, "--index", str(index), **environment)
+        environment = {} if rough is None else {"ROUGH_DIARY": str(self.diary), "ROUGH_SECONDS": str(rough)}
+        module = "serving.worker" if rough is None else "tests.support.rough_worker"
+        self._start(unit, module, "--revision", str(revision), "--digest", digest, "--index", str(index), **environment)
         if wait:
             self.until(lambda: self.state(unit)["ready"])
 
@@ -203,14 +210,16 @@ class Deployment:
 
 
 @contextlib.contextmanager
-def deployed(folder: Path, store: Path, model: Model, *, workers: int = 1, **options: Any) -> Iterator[Deployment]:
+def deployed(
+    folder: Path, store: Path, model: Model, *, workers: int = 1, rough: float | None = None, **options: Any
+) -> Iterator[Deployment]:
     """A deployment with revision 1 of a model, up until the block ends."""
     made = Deployment(folder, store, options=options)
     try:
         made.route((1, model.digest, 100))
         made.web()
         for index in range(workers):
-            made.worker(1, model.digest, index)
+            made.worker(1, model.digest, index, rough=rough)
         yield made
     finally:
         made.stop()
