@@ -41,8 +41,9 @@ class UnitSpec:
 
     @property
     def digest(self) -> str:
-        """Tells one specification from another."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=list).encode()).hexdigest()[:16]
+        """Tells one specification from another. What is not said is not in it: a later version may have more to say."""
+        said = {name: value for name, value in asdict(self).items() if value}
+        return hashlib.sha256(json.dumps(said, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
     def change(self) -> dict[str, Any]:
         """As a Step carries it."""

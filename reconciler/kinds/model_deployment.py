@@ -163,7 +163,8 @@ class ModelDeploymentKind:
         for index in range(replicas):
             part = serving.worker_part(row["revision"], index)
             doing = processes.run(part, serving.worker(self.local, obj, folder, row, index), seen, now, "a worker is missing")
-            if isinstance(doing, tuple) and doing[0].verb == "delete" and not whole:
+            unit = processes.unit_of(seen, part)
+            if isinstance(doing, tuple) and doing[0].verb == "delete" and unit and unit.state == "Running" and not whole:
                 continue
             yield doing
 
