@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from typing import Any
 
@@ -60,7 +59,6 @@ def _convert(pipeline: Any, inputs: list[tuple[str, Any]], options: dict[int, di
 
 
 def _finished(model: onnx.ModelProto, *, classifier: bool, probabilities: bool) -> bytes:
-    model = copy.deepcopy(model)
     opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))  # skl2onnx takes them from a set
     del model.opset_import[:]
     model.opset_import.extend(opsets)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tempfile
 import zipfile
 from typing import Any, Final
 
@@ -24,19 +25,38 @@ EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 def dumps(pipeline: Any) -> bytes:
     """Write a fitted estimator. ModelError: it holds something that skops cannot write, such as a function of one's own."""
-    try:
-        raw = skops.io.dumps(pipeline)
-    except Exception as e:  # skops raises TypeError, UnsupportedTypeException, AttributeError
-        raise ModelError(
-            f"cannot save the model with skops: {one_line(e)}; use estimators of scikit-learn only, without functions of your own"
-        ) from e
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    schema = json.loads(files.pop(SCHEMA))
-    contents = {name: _canonical_array(data) if name.endswith(".npy") else data for name, data in files.items()}
-    names = {name: f"{hashlib.sha256(data).hexdigest()[:32]}.{name.rpartition('.')[2]}" for name, data in contents.items()}
-    text = json.dumps(_canonical(schema, names), ensure_ascii=False, separators=(",", ":")).encode()
-    return _archive({SCHEMA: text, **{names[name]: data for name, data in contents.items()}})
+    with tempfile.TemporaryFile() as raw:
+        try:
+            skops.io.dump(pipeline, raw)
+        except Exception as e:  # skops raises TypeError, UnsupportedTypeException, AttributeError
+            raise ModelError(
+                f"cannot save the model with skops: {one_line(e)}; use scikit-learn's estimators, without functions of your own"
+            ) from e
+        with zipfile.ZipFile(raw) as archive:
+            return _rewritten(archive)
+
+
+def _rewritten(source: zipfile.ZipFile) -> bytes:
+    out = io.BytesIO()
+    names: dict[str, str] = {}
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:  # stored: what zlib answers depends on its version
+        for name in source.namelist():  # in the order in which the model holds them; one at a time, forests are large
+            if name == SCHEMA:
+                continue
+            data = _canonical_array(source.read(name)) if name.endswith(".npy") else source.read(name)
+            names[name] = f"{hashlib.sha256(data).hexdigest()[:32]}.{name.rpartition('.')[2]}"
+            if names[name] not in target.NameToInfo:
+                target.writestr(_entry(names[name]), data)
+        schema = _canonical(json.loads(source.read(SCHEMA)), names)
+        target.writestr(_entry(SCHEMA), json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode())
+    return out.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, date_time=EPOCH)
+    entry.external_attr = 0o644 << 16
+    entry.create_system = 3
+    return entry
 
 
 def _canonical(node: Any, names: dict[str, str]) -> Any:
@@ -62,15 +82,4 @@ def _canonical_array(data: bytes) -> bytes:
         clean[name] = array[name]
     out = io.BytesIO()
     np.save(out, clean, allow_pickle=False)
-    return out.getvalue()
-
-
-def _archive(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # stored: what zlib answers depends on its version
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, date_time=EPOCH)
-            entry.external_attr = 0o644 << 16
-            entry.create_system = 3
-            archive.writestr(entry, files[name])
     return out.getvalue()

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,9 @@ from modelstore import manifest
 from modelstore.errors import Corrupt, ModelError, NotFound
 
 _UNFINISHED: Final = ".put-"
-"""Prefix of folders that are being written. What a crash left is removed when it is a day old."""
+"""Prefix of folders that are being written."""
+ABANDONED_SECONDS: Final = 86400.0
+"""What a crash left is removed by the next who writes, when it is this old."""
 
 
 class Store:
@@ -108,6 +111,7 @@ class Store:
         with contextlib.suppress(OSError, Corrupt):
             manifest.verify(target, digest, keep=())
             return
+        _tidy(self._local)
         copy = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._local))
         try:
             for path in sorted(source.iterdir()):
@@ -161,6 +165,13 @@ def _replace(fresh: Path, target: Path) -> None:
         raise ModelError(
             f"cannot store the model in {target.parent}: it cannot be moved there; check the folder's permissions and free space"
         )
+
+
+def _tidy(folder: Path) -> None:
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(path)
 
 
 def _cache() -> Path:

@@ -157,6 +157,17 @@ def test_a_writer_that_dies_leaves_nothing_that_is_found(half, packaged, tmp_pat
     store.verify(store.put(packaged))
 
 
+def test_what_a_crash_left_is_tidied_up(packaged, tmp_path):
+    """A day later the next writer removes it; what is younger may be somebody's who is still writing."""
+    store = Store(tmp_path)
+    for name in (".put-old", ".put-young"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / manifest.SKOPS).write_bytes(b"half")
+    os.utime(tmp_path / ".put-old", (0, 0))
+    digest = store.put(packaged)
+    assert sorted(os.listdir(tmp_path)) == [".put-young", manifest.hex_of(digest)]
+
+
 @pytest.mark.parametrize("digest", ["", "abc", "sha256:" + "0" * 63, "sha256:" + "G" * 64, "../" * 3, "sha256:../" + "0" * 61])
 def test_only_digests_are_looked_up(digest, tmp_path):
     """No path is made of what is no digest."""
