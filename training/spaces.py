@@ -56,7 +56,7 @@ class Range:
             step = 1 if self.log else int(self.step or 1)
             return IntDistribution(int(self.low), int(self.low) + (int(self.high) - int(self.low)) // step * step, self.log, step)
         step_ = None if self.log else self.step
-        return FloatDistribution(self.low, self.low + self._steps() * step_ if step_ else self.high, self.log, step_)
+        return FloatDistribution(self.low, self._clean(self.low + self._steps() * step_) if step_ else self.high, self.log, step_)
 
     def suggest(self, trial: optuna.Trial, name: str) -> float | int:
         """What Optuna says."""
