@@ -12,7 +12,7 @@ from specs.parameters import Candidates
 from specs.references import ObjectRef
 
 MetricName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z][a-zA-Z0-9_]*$")]
-Metric = Annotated[float, Field(ge=-1e300, le=1e300)]
+Metric = Annotated[float, Field(ge=-1e15, le=1e15)]
 
 
 class Selection(Model):
