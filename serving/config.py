@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -37,14 +37,15 @@ class Limits(_Part):
     """Most requests a second of one client address in each web process; None: no limit but web.threads."""
     max_jobs: Annotated[int, Field(alias="maxJobs", ge=1)] = 10_000
     """Most accepted requests that are not answered yet. More are answered 429 at once."""
-    timeout_seconds: Annotated[float, Field(alias="timeoutSeconds", gt=0, le=600)] = 10.0
+    timeout_seconds: Annotated[float, Field(alias="timeoutSeconds", gt=0, le=3600)] = 10.0
     """How long a request waits for its answer before it gets 503."""
     body_timeout_seconds: Annotated[float, Field(alias="bodyTimeoutSeconds", gt=0)] = 10.0
     """How long a client may take to send its body before it gets 408."""
     task_time_limit_seconds: Annotated[int, Field(alias="taskTimeLimitSeconds", ge=1)] = 60
     """After so long a worker's process that still computes one message is killed."""
-    consumer_timeout_seconds: Annotated[int, Field(alias="consumerTimeoutSeconds", ge=1)] = 1800
-    """After so long the broker takes a message back that was not acknowledged. Must exceed the task's time limit."""
+    consumer_timeout_seconds: Annotated[int | None, Field(alias="consumerTimeoutSeconds", ge=1)] = None
+    """After so long the broker takes a message back that was not acknowledged. Must exceed the task's time limit; None: 30
+    minutes, or more where the limit asks for it."""
     max_deliveries: Annotated[int, Field(alias="maxDeliveries", ge=1, le=10)] = 3
     """A message that has killed its worker so often is dead-lettered."""
     result_ttl_seconds: Annotated[int, Field(alias="resultTtlSeconds", ge=1)] = 3600
@@ -54,12 +55,17 @@ class Limits(_Part):
 
     @model_validator(mode="after")
     def _the_broker_waits_longer_than_a_task(self) -> Self:
-        if self.task_time_limit_seconds >= self.consumer_timeout_seconds:
+        if self.task_time_limit_seconds >= self.broker_patience:
             raise ValueError(
                 f"taskTimeLimitSeconds ({self.task_time_limit_seconds}) must be less than consumerTimeoutSeconds "
-                f"({self.consumer_timeout_seconds}): the broker would hand out again what is still being computed"
+                f"({self.broker_patience}): the broker would hand out again what is still being computed"
             )
         return self
+
+    @property
+    def broker_patience(self) -> int:
+        """What the broker is told, in seconds."""
+        return self.consumer_timeout_seconds or max(1800, 2 * self.task_time_limit_seconds)
 
 
 class WebSettings(_Part):
@@ -92,9 +98,6 @@ class Config(_Part):
     """Port to listen on."""
     trusted_hosts: Annotated[tuple[str, ...] | None, Field(alias="trustedHosts")] = None
     """Host names that requests may name. Default: those of this machine's loopback when `host` is one, else any."""
-    replies: Literal["socket", "broker"] | None = None
-    """How answers come back: to a Unix socket of each web process, or a queue of it on the broker. Default: the socket with the
-    embedded broker."""
     limits: Limits = Limits()
     web: WebSettings = WebSettings()
     folder: Path = Path()
@@ -106,9 +109,9 @@ class Config(_Part):
         return self.broker == EMBEDDED
 
     @property
-    def by_socket(self) -> bool:
-        """Whether answers come back over Unix sockets."""
-        return self.replies == "socket" if self.replies else self.embedded
+    def one_machine(self) -> bool:
+        """Whether all processes are on one machine: answers then come back over Unix sockets."""
+        return self.results == EMBEDDED
 
     @property
     def routes_file(self) -> Path:

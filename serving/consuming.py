@@ -20,7 +20,7 @@ from celery.signals import worker_ready
 
 from serving import metrics, models
 from serving.broker.celery import Publisher, make, queue
-from serving.broker.replies import Outbox
+from serving.broker.replies import outbox
 from serving.config import Config
 from serving.message import TASK, Ask
 from serving.predicting import Worker
@@ -96,7 +96,7 @@ def _worker(config: Config, state: State, folder: Path, name: str) -> tuple[Work
     publisher = Publisher(config, make(config))
     worker = Worker(
         model=model, revision=revision, digest=digest, records=connect(config),
-        reply=Outbox(config.replies_folder).send, again=lambda ask: publisher.publish(name, ask),
+        reply=outbox(config).send, again=lambda ask: publisher.publish(name, ask),
         max_deliveries=config.limits.max_deliveries, observe=monitor,
     )  # fmt: skip
     return worker, monitor

@@ -15,7 +15,7 @@ from serving.records import Job
 
 MOST_BARS = 12
 PLOT = 320
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "mse", "medae", "mape", "logloss", "log_loss", "brier"})
+SPELLED = {"mae": "MAE", "rmse": "RMSE", "mse": "MSE", "mape": "MAPE", "r2": "R²", "auc": "AUC", "roc_auc": "ROC AUC", "f1": "F1"}
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ def _preview(known: Known, job: Job) -> tuple[list[str], list[list[str]]]:
 
 def words(name: str) -> str:
     """A column's name as words."""
-    text = name.replace("_", " ").strip()
+    text = SPELLED.get(name.lower()) or name.replace("_", " ").strip()
     return text[:1].upper() + text[1:]
 
 

@@ -6,7 +6,6 @@ Nothing of a model is loaded here; all predictions come from the workers.
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import threading
 import time
@@ -19,7 +18,7 @@ import structlog
 
 from modelstore.signature import Signature
 from serving.broker.celery import BrokerDown, Publisher, make
-from serving.broker.replies import Inbox
+from serving.broker.replies import Inbox, inbox
 from serving.coalesce import Coalescer, Moved
 from serving.config import Config
 from serving.message import Answer, Ask, Columns, Failure
@@ -121,7 +120,7 @@ class Service:
         """Connect, listen for answers and look after what has none."""
         app = make(self.config)
         self._publisher = Publisher(self.config, app)
-        self._inbox = Inbox(self.config.replies_folder, f"{os.getpid()}-{uuid.uuid4().hex[:8]}", self._deliver)
+        self._inbox = inbox(self.config, self._deliver)
         self._coalescer = Coalescer(self._publish, self._inbox.address, self._serves)
         threading.Thread(target=self._look_after, name="sweep", daemon=True).start()
 

@@ -71,7 +71,7 @@ def queue(config: Config, name: str) -> Queue:
         arguments = {
             "x-queue-type": "quorum",
             "x-delivery-limit": BROKER_SAFETY,
-            "x-consumer-timeout": config.limits.consumer_timeout_seconds * 1000,
+            "x-consumer-timeout": config.limits.broker_patience * 1000,
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": f"{full}.dead",
         }

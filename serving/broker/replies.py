@@ -1,4 +1,4 @@
-"""The way back on one machine: each web process listens on a Unix socket, and workers write their answers there.
+"""The way back: to a Unix socket of each web process on one machine, else to a list of it in Redis.
 
 A frame is four bytes of length, then JSON. Sockets are reached through /proc/self/fd, since a path to one may have 107 bytes.
 """
@@ -10,14 +10,50 @@ import os
 import selectors
 import socket
 import struct
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any, Protocol
+
+from serving.config import Config
+
+
+class Inbox(Protocol):
+    """Where a web process hears the answers to its messages."""
+
+    address: str
+    """What messages name as the place to answer to."""
+
+    def close(self) -> None:
+        """No more answers are expected."""
+
+
+class Outbox(Protocol):
+    """Where a worker answers."""
+
+    def send(self, address: str, body: bytes) -> bool:
+        """Send an answer; False if who asked is gone. Its client is gone with it, so nobody is waiting."""
+
+
+def inbox(config: Config, deliver: Callable[[bytes], None]) -> Inbox:
+    """Listen for this process; `deliver` is called from one thread."""
+    name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return SocketInbox(config.replies_folder, name, deliver) if config.one_machine else RedisInbox(config, name, deliver)
+
+
+def outbox(config: Config) -> Outbox:
+    """Answer for this process."""
+    return SocketOutbox(config.replies_folder) if config.one_machine else RedisOutbox(config)
+
 
 LENGTH = struct.Struct(">I")
 MAX_FRAME = 512 * 1024 * 1024
 SEND_SECONDS = 5.0
 """A web process that does not read for so long is given up."""
+PAUSE_SECONDS = 0.5
+KEPT_SECONDS = 120
 
 
 @contextlib.contextmanager
@@ -29,7 +65,7 @@ def _short(folder: Path, name: str) -> Iterator[str]:
         os.close(handle)
 
 
-class Inbox:
+class SocketInbox:
     """The socket of one web process. Calls `deliver` with each answer, from one thread."""
 
     def __init__(self, folder: Path, name: str, deliver: Callable[[bytes], None]) -> None:
@@ -81,7 +117,7 @@ class Inbox:
         self._path.unlink(missing_ok=True)
 
 
-class Outbox:
+class SocketOutbox:
     """A worker's end: one kept connection to each web process that asked."""
 
     def __init__(self, folder: Path) -> None:
@@ -112,3 +148,55 @@ class Outbox:
             raise
         self._open[name] = connection
         return connection
+
+
+class RedisInbox:
+    """A list in Redis that this process pops from."""
+
+    def __init__(self, config: Config, name: str, deliver: Callable[[bytes], None]) -> None:
+        self.address = f"redis:{prefix(config)}:replies:{name}"
+        self._redis, self._deliver, self._over = client(config.results), deliver, False
+        Thread(target=self._run, name="replies", daemon=True).start()
+
+    def _run(self) -> None:
+        key = self.address.removeprefix("redis:")
+        while not self._over:
+            try:
+                found = self._redis.blpop([key], timeout=1)
+            except Exception:  # Redis is away: who waits gets 503 at the end of its patience
+                time.sleep(PAUSE_SECONDS)
+                continue
+            if found:
+                self._deliver(found[1])
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._over = True
+
+
+class RedisOutbox:
+    """Pushes to the list of who asked."""
+
+    def __init__(self, config: Config) -> None:
+        self._redis = client(config.results)
+
+    def send(self, address: str, body: bytes) -> bool:
+        """Push an answer; the list goes by itself when nobody pops it."""
+        key = address.removeprefix("redis:")
+        with self._redis.pipeline(transaction=False) as line:
+            line.rpush(key, body)
+            line.expire(key, KEPT_SECONDS)
+            line.execute()
+        return True
+
+
+def client(url: str) -> Any:
+    """A client of Redis that gives up within two seconds."""
+    import redis
+
+    return redis.Redis.from_url(url, socket_connect_timeout=1.5, socket_timeout=5.0, health_check_interval=30)
+
+
+def prefix(config: Config) -> str:
+    """Before every key, so that deployments can share a Redis."""
+    return f"anneal:{config.namespace}:{config.name}"
