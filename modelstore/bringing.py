@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -32,11 +31,7 @@ def bring(source: Path | str, folder: Path | str, *, format: Format = "auto", si
     path, into = Path(source), Path(folder)
     match kind_of(path) if format == "auto" else format:
         case "package":
-            for name in manifest.verify(path)[1].keys() | {manifest.MANIFEST}:
-                into.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path / name, into / name)
-            found = load(into)
-            return Packaged(found.digest, (into / manifest.ONNX).is_file(), str(found.metadata.get("note", "")))
+            return _bring_package(path, into)
         case "onnx":
             return _bring_onnx(path, into, signature)
         case _:
@@ -66,6 +61,25 @@ def read_signature(path: Path | str) -> Signature:
         first = e.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ModelError(f"cannot read the signature: {where}: {first['msg']}; correct it") from e
+
+
+def _bring_package(path: Path, folder: Path) -> Packaged:
+    """The files are kept as they are; the models among them are looked at as if each had come alone."""
+    from modelstore import onnxfile, safety
+
+    _, files = manifest.verify(path)
+    if manifest.ONNX in files:
+        onnxfile.read(files[manifest.ONNX], manifest.ONNX)
+    if manifest.SKOPS in files:
+        safety.loads(files[manifest.SKOPS], manifest.SKOPS, foreign=True)
+    write(folder, files)
+    found = load(folder)
+    checked, wrong = found.check_golden()
+    if wrong:
+        raise ModelError(
+            f"cannot use the package: {len(wrong)} of its {checked} golden rows are answered otherwise here; package it again"
+        )
+    return Packaged(found.digest, manifest.ONNX in files, str(found.metadata.get("note", "")))
 
 
 def _bring_onnx(path: Path, folder: Path, signature: Signature | None) -> Packaged:
@@ -113,7 +127,7 @@ def _look_at_answers(recorded: dict[str, Any], signature: Signature) -> None:
 def _bring_skops(path: Path, folder: Path, signature: Signature | None) -> Packaged:
     from modelstore import safety
 
-    estimator = safety.loads(_bytes(path), path.name)
+    estimator = safety.loads(_bytes(path), path.name, foreign=True)
     if not hasattr(estimator, "predict"):
         raise ModelError(
             f"cannot use {path.name} as a model: it holds a {type(estimator).__name__}, which predicts nothing; save a pipeline"

@@ -69,6 +69,19 @@ TRUSTED: Final = (
 )
 """Types that skops does not trust by itself and that models are made of. Each was looked at: none runs what it is given."""
 
+BOOSTERS: Final = (
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRFClassifier",
+    "xgboost.sklearn.XGBRFRegressor",
+    "xgboost.sklearn.XGBRegressor",
+)
+"""Trees that the parser of another library reads: their contents cannot be looked at. For models that were trained here only."""
+
 LOADERS: Final = frozenset({
     "BytearrayNode", "BytesNode", "DTypeNode", "DefaultDictNode", "DictNode", "FunctionNode", "JsonNode", "ListNode", "LossNode",
     "MaskedArrayNode", "NdArrayNode", "ObjectNode", "RandomGeneratorNode", "RandomStateNode", "SetNode", "SliceNode", "TreeNode",
@@ -78,12 +91,15 @@ ROOTS: Final = frozenset({"builtins", "collections", "modelstore", "numpy", "sci
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\.(npy|bin|json)")
 
 
-def loads(data: bytes, file: str = "model.skops") -> Any:
-    """Construct the estimator. Unsafe: it is refused, and nothing of it ran. `file` is what errors call it."""
+def loads(data: bytes, file: str = "model.skops", *, foreign: bool = False) -> Any:
+    """Construct the estimator. Unsafe: it is refused, and nothing of it ran. `file` is what errors call it.
+
+    foreign: somebody brought it, so that types whose contents cannot be looked at are refused too.
+    """
     try:
         schema = _schema(data, file)
         _look_at(schema, file)
-        model = skops.io.loads(data, trusted=TRUSTED)
+        model = skops.io.loads(data, trusted=TRUSTED if foreign else TRUSTED + BOOSTERS)
         bounds.check(model)
     except Unsafe:
         raise

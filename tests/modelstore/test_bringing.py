@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 
 import numpy as np
 import onnx
@@ -105,6 +106,30 @@ def test_our_own_files_come_back(logistic, packaged, tmp_path):
         assert load(tmp_path / name).predict(logistic.rows).labels == load(packaged).predict(logistic.rows).labels
     bring(packaged / manifest.SKOPS, tmp_path / "guessed")
     assert load(tmp_path / "guessed").signature.kinds() == logistic.signature.kinds()
+
+
+@pytest.mark.parametrize("name", [manifest.SKOPS, manifest.ONNX])
+def test_a_package_that_is_brought_is_looked_at(name, packaged, tmp_path):
+    """A manifest that vouches for a hostile file makes it no better: also where another engine would serve."""
+    folder = tmp_path / "brought"
+    shutil.copytree(packaged, folder)
+    (folder / name).write_bytes(pickle.dumps("a pickle"))
+    manifest.write(folder)
+    with pytest.raises(Unsafe, match=name):
+        bring(folder, tmp_path / "package")
+    assert not (tmp_path / "package" / manifest.MANIFEST).exists()
+
+
+def test_a_package_that_answers_otherwise_here_is_refused(packaged, tmp_path):
+    """Golden rows are asked when a package comes from elsewhere."""
+    folder = tmp_path / "brought"
+    shutil.copytree(packaged, folder)
+    recorded = json.loads((folder / manifest.GOLDEN).read_bytes())
+    recorded["outputs"]["labels"][0] = "Dodo"
+    (folder / manifest.GOLDEN).write_bytes(manifest.canonical_json(recorded))
+    manifest.write(folder)
+    with pytest.raises(ModelError, match="1 of its 20 golden rows"):
+        bring(folder, tmp_path / "package")
 
 
 def _model(nodes, **more):
