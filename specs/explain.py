@@ -6,6 +6,7 @@ Reads the generated definitions in specs/crds/ and imports no model: a command l
 from __future__ import annotations
 
 import textwrap
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,19 @@ def explain(kind: str, path: str = "") -> str:
 def _definition(kind: str) -> dict[str, Any]:
     known: list[str] = []
     for file in sorted(FOLDER.glob("*.yaml")):
-        definition: dict[str, Any] = yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader)
+        definition = _read(file)
         names = definition["spec"]["names"]
         every = [names["kind"], names["plural"], names["singular"], *names["shortNames"]]
         if kind.lower() in (name.lower() for name in every):
             return definition
         known += every
     raise ExplainError(f'cannot explain "{kind}": no such kind{did_you_mean(kind, known) or ": known are " + ", ".join(known)}')
+
+
+@cache
+def _read(file: Path) -> dict[str, Any]:
+    definition: dict[str, Any] = yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader)
+    return definition
 
 
 def _metadata() -> Schema:
