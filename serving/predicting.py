@@ -55,6 +55,8 @@ class Worker:
             for part in ask.parts(attempts):
                 self.again(part)
             return
+        if attempts and ask.jobs:  # a broker that forgets has it sent again: only the record knows how often
+            attempts = self.records.redelivered(ask.jobs[0])
         if attempts >= self.max_deliveries:
             log.error("message.dead", message=ask.id, attempts=attempts)
             self._give_up(ask)

@@ -1,4 +1,4 @@
-"""`python -m training.bring --request REQ.json --out DIR`: a model of the user's own, fetched under guard, checked, packaged, stored.
+"""`python -m training.bring --request REQ.json --out DIR`: a model of the user's own, fetched, checked, packaged, stored.
 
 REQ.json: {"uri", "format": auto | skops | onnx | package, "signature": <uri> | null, "folder", "dataRoots", "store"}
 DIR/result.json: {"digest", "onnx", "note", "error": null} or {"digest": null, "error": {reason, message}}

@@ -205,13 +205,9 @@ async def _follow(session: Any, source: Source, sink: _Sink) -> None:
                 url = urljoin(url, response.headers["Location"])
                 continue
             if response.status != 200:
-                raise FetchFailed(
-                    f"cannot fetch it: the server answered {response.status}; check the URI and credentialsRef"
-                )
+                raise FetchFailed(f"cannot fetch it: the server answered {response.status}; check the URI and credentialsRef")
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise FetchFailed(
-                    "cannot fetch it: the server sends it compressed though asked not to; use another server"
-                )
+                raise FetchFailed("cannot fetch it: the server sends it compressed though asked not to; use another server")
             sink.expect(response.content_length)
             async for chunk in response.content.iter_chunked(CHUNK):
                 sink.write(chunk)

@@ -36,12 +36,10 @@ class DeskSearcher(Searcher):
             self._running.pop(trial_id)
             self._desk.hand_in(Outcome(**result["outcome"][0]))
 
-    def failed(self, trial_id: str, message: str) -> None:
-        """Its process died once too often."""
+    def failed(self, trial_id: str, why: str) -> None:
+        """Its process died."""
         trial, begun = self._running.pop(trial_id)
-        self._desk.hand_in(
-            Outcome(trial.number, trial.name, trial.candidate, trial.parameters, "Failed", {}, [], message, begun, time.time())
-        )
+        self._desk.give_back(trial, why, begun)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tune pickles its searcher to disk; from there nothing of ours is ever restored."""
@@ -65,10 +63,10 @@ class Failures(Callback):
         self._searcher = searcher
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """No retry is left."""
+        """Its actor is gone."""
         try:
             lines = [line.strip() for line in Path(trial.error_file).read_text(encoding="utf-8").splitlines() if line.strip()]
         except (OSError, TypeError):
             lines = []
         why = next((line for line in reversed(lines) if not line.startswith("Failure #")), "no cause was told")
-        self._searcher.failed(trial.trial_id, f"its process died, and again when it was tried anew: {why}"[:1000])
+        self._searcher.failed(trial.trial_id, why)

@@ -52,6 +52,11 @@ class Hall:
 class RayTrial(tune.Trainable):
     """One step is one trial: its folds until they are done, or until it is clear that it does not win."""
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """One core."""
+        return tune.PlacementGroupFactory([{"CPU": 1.0}])
+
     def setup(  # type: ignore[override]  # tune.with_parameters gives the rest
         self, config: dict[str, Any], problem: Problem, folds: Sequence[Fold], seconds: float, hall: Any
     ) -> None:

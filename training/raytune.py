@@ -2,8 +2,8 @@
 
 What costs time is not fitting but everything around it, so: actors are reused (a new one imports scikit-learn anew), the folds
 lie in the object store once, a trial is one step and one answer, and Tune writes nothing of its own: our journal is what a run
-remembers. An actor that dies is replaced and its trial tried again; a head that dies is noticed by `watch`, for Tune itself
-would wait for ever.
+remembers. An actor that dies is replaced and its trial run again by our desk (Tune's own retries miss an actor that dies
+between two trials); a head that dies is noticed by `watch`, for Tune itself would wait for ever.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from training.folds import Fold
 from training.measuring import Problem
 from training.tuning import Desk, Runner
 
-RETRIES = 2
-"""How often a trial whose actor died is tried again."""
 WATCH_SECONDS = 1.0
 WATCH_FAILURES = 3
 """A head that refuses so many connections in a row is gone."""
@@ -100,15 +98,14 @@ def on_ray(problem: Problem, folds: Sequence[Fold], *, folder: Path, parallel: i
 
         hall: Any = Hall.remote(parallel)  # type: ignore[attr-defined]
         shared = {"problem": problem, "folds": list(folds), "seconds": seconds, "hall": hall}
-        trainable = tune.with_resources(tune.with_parameters(RayTrial, **shared), {"cpu": 1})
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(parallel)
         searcher = DeskSearcher(desk, parallel)
         tuner = tune.Tuner(
-            trainable,
+            tune.with_parameters(RayTrial, **shared),
             tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True, metric="score", mode="max"),
             run_config=tune.RunConfig(
                 name=f"tune-{os.getpid()}", storage_path=str(folder), verbose=0,
-                callbacks=[Failures(searcher)], failure_config=tune.FailureConfig(max_failures=RETRIES),
+                callbacks=[Failures(searcher)],
             ),
         )  # fmt: skip
         tuner.fit()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -10,6 +12,9 @@ from training.folds import Fold
 from training.measuring import Problem, run
 from training.search import Search
 from training.trials import Journal, Outcome, Trial
+
+RETRIES = 2
+"""How often a trial whose process died is run again."""
 
 
 class Watcher(Protocol):
@@ -32,13 +37,28 @@ class Desk:
     def __init__(self, search: Search, journal: Journal, watcher: Watcher) -> None:
         self._search, self._journal, self._watcher = search, journal, watcher
         self._out: dict[int, Trial] = {}
+        self._returned: list[Trial] = []
+        self._died: Counter[int] = Counter()
 
     def take(self) -> Trial | None:
         """The next trial to run; None: none now."""
-        if (trial := self._search.ask()) is not None:
+        trial = self._returned.pop(0) if self._returned else self._search.ask()
+        if trial is not None:
             self._out[trial.number] = trial
             self._watcher.begun(trial)
         return trial
+
+    def give_back(self, trial: Trial, why: str, begun: float) -> None:
+        """Its process died: it is run again, RETRIES times; then it has failed. begun: Unix time."""
+        self._died[trial.number] += 1
+        if self._died[trial.number] <= RETRIES:
+            self._returned.append(self._out.pop(trial.number))
+            return
+        message = f"its process died, and again when it was tried anew ({self._died[trial.number]} times): {why}"[:1000]
+        failed = Outcome(
+            trial.number, trial.name, trial.candidate, trial.parameters, "Failed", {}, [], message, begun, time.time()
+        )
+        self.hand_in(failed)
 
     def hand_in(self, outcome: Outcome) -> None:
         """A trial is over."""
@@ -55,7 +75,7 @@ class Desk:
     @property
     def closed(self) -> bool:
         """Whether no trial will come any more: those that are out, if any, count for nothing."""
-        return self._search.complete
+        return self._search.complete and not self._returned
 
 
 def in_process(problem: Problem, folds: Sequence[Fold]) -> Runner:

@@ -241,7 +241,7 @@ class Service:
             if now - job.accepted > limits.job_deadline_seconds:
                 self.records.fail(job.id, Failure("Unanswered", "no worker answered before the deadline"), now)
             else:
-                self._publish(job.queue, Ask(uuid.uuid4().hex, jobs=[job.id]))
+                self._publish(job.queue, Ask(uuid.uuid4().hex, jobs=[job.id], attempts=1))
                 self.records.sent([job.id], now)
         self.records.expire(now, limits.result_ttl_seconds)
 

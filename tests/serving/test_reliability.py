@@ -50,7 +50,7 @@ class Load:
         with requests.Session() as session:
             while not self._over.is_set():
                 try:
-                    answer = session.post(f"{self._deployment.url}/predict", json=self._row, timeout=30)
+                    answer = session.post(f"{self._deployment.url}/predict", json=self._row, timeout=90)
                     self.codes[answer.status_code, answer.json().get("model", {}).get("revision")] += 1
                 except requests.RequestException as error:
                     self.codes[type(error).__name__, None] += 1

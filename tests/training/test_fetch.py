@@ -233,9 +233,8 @@ def test_a_large_body_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 def test_a_slow_server_is_left(tmp_path: Path) -> None:
     """The whole fetch has a time limit."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(FetchFailed, match="longer than"):
-            get(f"http://127.0.0.1:{silent.getsockname()[1]}/", tmp_path, allowed_hosts=("127.0.0.1",), seconds=0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(FetchFailed, match="longer than"):
+        get(f"http://127.0.0.1:{silent.getsockname()[1]}/", tmp_path, allowed_hosts=("127.0.0.1",), seconds=0.2)
 
 
 def test_an_answer_is_not_repeated(tmp_path: Path) -> None:

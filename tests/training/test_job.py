@@ -25,7 +25,9 @@ Folder = Callable[..., Path]
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "training.job", "--run", str(folder)], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.job", "--run", str(folder)], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
 
 
 def run(folder: Path, code: int = 0) -> dict[str, Any]:
@@ -145,7 +147,11 @@ def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder) -> None:
         ({"objective": {"type": "minimize", "objectiveMetricName": "rmse"}}, "InvalidSpec", "regression"),
         ({"target": "kind"}, "InvalidSpec", "no column 'kind'"),
         ({"table": Path("/nonexistent.csv")}, "InvalidData", "apply the Dataset again"),
-        ({"candidates": [{"name": "x", "estimator": "SVC", "fixed": [{"name": "C", "value": "-1"}]}]}, "NoCandidateSucceeded", "'C'"),
+        (
+            {"candidates": [{"name": "x", "estimator": "SVC", "fixed": [{"name": "C", "value": "-1"}]}]},
+            "NoCandidateSucceeded",
+            "'C'",
+        ),
         ({"features": {"exclude": list(pd.read_csv(PENGUINS).columns)}}, "InvalidSpec", "no column is left"),
     ],
     ids=["typo", "not allowed", "other task", "parameter", "metric", "task", "target", "table", "all fail", "exclude"],
@@ -168,7 +174,11 @@ def test_a_regression(run_folder: Folder) -> None:
         "parameters": [{"name": "max_leaf_nodes", "parameterType": "int", "feasibleSpace": {"min": 8, "max": 32}}],
     }  # fmt: skip
     folder = run_folder(
-        table=table, target="price", objective={"type": "minimize", "objectiveMetricName": "rmse"}, candidates=[trees], maxTrialCount=2
+        table=table,
+        target="price",
+        objective={"type": "minimize", "objectiveMetricName": "rmse"},
+        candidates=[trees],
+        maxTrialCount=2,
     )
     found = run(folder)
     assert found["heldout"]["r2"] > 0.9

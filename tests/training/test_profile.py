@@ -169,7 +169,9 @@ def test_rows_of_another_length_are_named(tmp_path: Path) -> None:
     assert found["problems"][0]["rows"] == [2, 3]
 
 
-@pytest.mark.parametrize("text", [b"", b"\x00\xff\xfe", b"a,a\n1,2\n", b"a,b\n\xff\xfe,1\n"], ids=["empty", "binary", "twice", "latin"])
+@pytest.mark.parametrize(
+    "text", [b"", b"\x00\xff\xfe", b"a,a\n1,2\n", b"a,b\n\xff\xfe,1\n"], ids=["empty", "binary", "twice", "latin"]
+)
 def test_what_is_no_table_says_so(tmp_path: Path, text: bytes) -> None:
     """Without repeating what is in it."""
     with pytest.raises(InvalidData) as caught:

@@ -41,7 +41,11 @@ def test_one_that_dies_of_memory_is_a_row(prepared: Path) -> None:
         greedy=("MLPClassifier", {"hidden_layer_sizes": 60_000_000}),
         modest=("GaussianNB", {}),
     )  # fmt: skip
-    assert {name: row.state for name, row in rows.items()} == {"hungry": "OutOfMemory", "greedy": "OutOfMemory", "modest": "Succeeded"}
+    assert {name: row.state for name, row in rows.items()} == {
+        "hungry": "OutOfMemory",
+        "greedy": "OutOfMemory",
+        "modest": "Succeeded",
+    }
     assert "200 MiB" in rows["hungry"].message
     assert rows["modest"].score is not None
     assert rows["modest"].score > 0.6

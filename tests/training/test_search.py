@@ -27,21 +27,28 @@ ALGORITHMS = st.sampled_from(["random", "tpe"])
 
 def measured(trial: Trial, seed: int = 0, fails: float = 0.0) -> Outcome:
     """What a trial would come to: a function of what it tries."""
-    rng = random.Random(f"{trial.candidate} {trial.parameters} {seed}")  # noqa: S311
+    rng = random.Random(f"{trial.candidate} {trial.parameters} {seed}")
     if rng.random() < fails:
         return Outcome(trial.number, trial.name, trial.candidate, trial.parameters, "Failed", message="it would not")
     base, folds = rng.random(), []
     for _ in range(3):
         folds.append({"accuracy": base + rng.gauss(0, 0.01)})
         scores = [fold["accuracy"] for fold in folds]
-        if trial.rival and trial.spread is not None and len(folds) < 3 and racing.beaten(scores, trial.rival, trial.spread, maximize=True):
+        if (
+            trial.rival
+            and trial.spread is not None
+            and len(folds) < 3
+            and racing.beaten(scores, trial.rival, trial.spread, maximize=True)
+        ):
             break
     state: Any = "Succeeded" if len(folds) == 3 else "EarlyStopped"
     metrics = {"accuracy": sum(fold["accuracy"] for fold in folds) / len(folds)}
     return Outcome(trial.number, trial.name, trial.candidate, trial.parameters, state, metrics, folds)
 
 
-def play(asked: ExperimentSpec, shuffle: random.Random, finished: list[Outcome], stop_after: int = 10**9) -> tuple[list[Outcome], Search]:
+def play(
+    asked: ExperimentSpec, shuffle: random.Random, finished: list[Outcome], stop_after: int = 10**9
+) -> tuple[list[Outcome], Search]:
     """Run a search with `parallelTrialCount` workers that finish in any order; perhaps killed after some trials."""
     search, done, running = Search(asked, SPACES, finished), list(finished), list[Trial]()
     while True:
@@ -58,12 +65,14 @@ def by_number(outcomes: list[Outcome]) -> list[dict[str, Any]]:
     return [asdict(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.number)]
 
 
-@given(ALGORITHMS, st.integers(0, 5), st.integers(1, 4), st.randoms(use_true_random=False), st.lists(st.integers(0, 9), max_size=3))
+@given(
+    ALGORITHMS, st.integers(0, 5), st.integers(1, 4), st.randoms(use_true_random=False), st.lists(st.integers(0, 9), max_size=3)
+)
 @settings(max_examples=25, deadline=None)
 def test_the_same_trials_whatever_happens(name: str, seed: int, parallel: int, shuffle: Any, kills: list[int]) -> None:
     """Workers that finish in another order, and kills in between, change nothing: no trial is run twice, the total is right."""
     asked = spec(algorithm={"algorithmName": name}, seed=seed, parallelTrialCount=parallel, maxTrialCount=14)
-    straight, search = play(asked, random.Random(1), [])  # noqa: S311
+    straight, search = play(asked, random.Random(1), [])
     done: list[Outcome] = []
     for kill in kills:
         done, _ = play(asked, shuffle, done, kill)
@@ -79,9 +88,9 @@ def test_the_same_trials_whatever_happens(name: str, seed: int, parallel: int, s
 def test_a_raised_count_goes_on(name: str, first: int) -> None:
     """maxTrialCount of 14 after one of `first` is what 14 would have been at once."""
     few, many = (spec(algorithm={"algorithmName": name}, maxTrialCount=count) for count in (first, 14))
-    done, _ = play(few, random.Random(0), [])  # noqa: S311
+    done, _ = play(few, random.Random(0), [])
     assert len(done) == first
-    assert by_number(play(many, random.Random(0), done)[0]) == by_number(play(many, random.Random(0), [])[0])  # noqa: S311
+    assert by_number(play(many, random.Random(0), done)[0]) == by_number(play(many, random.Random(0), [])[0])
 
 
 @given(ALGORITHMS, st.floats(0.3, 0.95), st.randoms(use_true_random=False))
@@ -91,7 +100,7 @@ def test_the_goal_ends_it_at_the_same_trial(name: str, goal: float, shuffle: Any
     asked = spec(
         algorithm={"algorithmName": name}, objective={"type": "maximize", "objectiveMetricName": "accuracy", "goal": goal}, maxTrialCount=20
     )  # fmt: skip
-    one, other = (play(asked, order, [])[1] for order in (random.Random(2), shuffle))  # noqa: S311
+    one, other = (play(asked, order, [])[1] for order in (random.Random(2), shuffle))
     assert (one.over, one.best()) == (other.over, other.best())
     if one.over == "GoalReached":
         assert one.best().metrics["accuracy"] >= goal
@@ -126,7 +135,7 @@ def test_a_grid_is_walked_once() -> None:
 def test_a_candidate_without_parameters_is_tried_once() -> None:
     """There is one point: its defaults."""
     plain = Space.of(Candidate.model_validate({"name": "one", "estimator": "GaussianNB"}))
-    done, search = play(spec(maxTrialCount=10), random.Random(0), [])  # noqa: S311
+    done, search = play(spec(maxTrialCount=10), random.Random(0), [])
     assert len({(row.candidate, json.dumps(row.parameters)) for row in done}) == 10
     alone = Search(spec(maxTrialCount=10), [plain])
     assert alone.ask() is not None
