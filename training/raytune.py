@@ -1,9 +1,9 @@
-"""Trials on a Ray cluster: Ray Tune's Tuner with a searcher that is our desk. The only file of training that imports ray.
+"""Trials on a Ray cluster: Ray Tune's Tuner with a searcher that is our desk. Only ray*.py imports ray.
 
 What costs time is not fitting but everything around it, so: actors are reused (a new one imports scikit-learn anew), the folds
 lie in the object store once, a trial is one step and one answer, and Tune writes nothing of its own: our journal is what a run
 remembers. An actor that dies is replaced and its trial run again by our desk (Tune's own retries miss an actor that dies
-between two trials); a head that dies is noticed by `watch`, for Tune itself would wait for ever.
+between two trials); a head that dies is noticed by a watch, for Tune itself would wait for ever.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import logging
 import os
 import socket
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.errors import RayUnreachable
 from training.folds import Fold
 from training.measuring import Problem
 from training.tuning import Desk, Runner
@@ -50,36 +51,50 @@ class Cluster:
         return self.address.rpartition(":")[0] in ("127.0.0.1", "localhost")
 
 
-def connect(cluster: Cluster) -> None:
-    """Make this process a driver of the cluster. It is addressed explicitly, never found. Raises ConnectionError."""
+def load(cluster: Cluster) -> None:
+    """Import what talks to Ray: seconds that a thread may spend. The environment first: Ray reads it when imported."""
     if cluster.token_file is not None:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=cluster.token_file)
     if cluster.on_loopback:  # else Ray replaces 127.0.0.1 by the address that others see, where nothing listens
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)  # Tune misses files that it was told not to write
-    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
 
 
-def watch(cluster: Cluster, lost: Callable[[], None]) -> threading.Thread:
-    """Call `lost`, once, from a thread, when the head is gone."""
-    host, _, port = cluster.address.rpartition(":")
+@contextmanager
+def connected(cluster: Cluster, lost: Callable[[], None]) -> Iterator[None]:
+    """Make this process a driver of the cluster, for a while. It is addressed explicitly, never found. RayUnreachable.
 
-    def go() -> None:
-        failures = 0
-        while failures < WATCH_FAILURES:
-            try:
-                socket.create_connection((host, int(port)), timeout=5).close()
-                failures = 0
-            except OSError:
-                failures += 1
-            time.sleep(WATCH_SECONDS)
-        lost()
+    lost: called, once, from a thread, when the head is gone: Ray itself would wait for ever, in here and while connecting.
+    """
+    load(cluster)
+    import ray
 
-    thread = threading.Thread(target=go, name="watch the head", daemon=True)
-    thread.start()
-    return thread
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(cluster.address, over, lost), name="watch the head", daemon=True).start()
+    try:
+        try:
+            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        except (ConnectionError, RuntimeError, TimeoutError) as e:
+            raise RayUnreachable(f"cannot reach Ray at {cluster.address}: {e}; it is tried again"[:1000]) from e
+        yield
+    finally:
+        over.set()
+        ray.shutdown()
+
+
+def _watch(address: str, over: threading.Event, lost: Callable[[], None]) -> None:
+    host, _, port = address.rpartition(":")
+    failures = 0
+    while not over.wait(WATCH_SECONDS):
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            failures = 0
+        except OSError:
+            failures += 1
+        if failures >= WATCH_FAILURES:
+            lost()
+            return
 
 
 def on_ray(problem: Problem, folds: Sequence[Fold], *, folder: Path, parallel: int, seconds: float) -> Runner:

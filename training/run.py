@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from specs.meta import parse_quantity
 from training import data as tables
 from training import features, finishing, folds, screening, tuning
 from training.data import Data
-from training.errors import InvalidData, NoCandidateSucceeded, RayUnreachable, RestoreUnavailable, TrainingError
+from training.errors import InvalidData, NoCandidateSucceeded, RestoreUnavailable, TrainingError
 from training.estimators import automatic, check, fixed
 from training.files import encode, read_json, write_json
 from training.measuring import Problem
@@ -82,6 +84,8 @@ class Run:
         for candidate in candidates:
             check(candidate, data.task)
         problem = self._problem(data, candidates)
+        if (cluster := self._cluster()) is not None:  # importing it takes as long as the screening, in which this process waits
+            threading.Thread(target=_load, args=(cluster,), name="load ray", daemon=True).start()
         with progress.stage("Screening") as stage:
             finalists = self._screen(problem, prepared_folds)
             stage["message"] = f"{', '.join(finalists)} of {len(candidates)}"
@@ -157,24 +161,26 @@ class Run:
         search = Search(self.spec, [Space.of(one) for one in finalists], journal)
         return search, tuning.tune(search, journal, self._runner(problem, prepared), self.progress)
 
+    def _cluster(self) -> Any:
+        """The Ray that trials run on; None: there is none, they run here."""
+        if (ray := self.request.get("ray")) is None:
+            return None
+        from training import raytune
+
+        return raytune.Cluster(ray["address"], ray.get("token_file"))
+
     def _runner(self, problem: Problem, prepared: Sequence[folds.Fold]) -> tuning.Runner:
-        ray = self.request.get("ray")
-        if ray is None:
+        if (cluster := self._cluster()) is None:
             return tuning.in_process(problem, prepared)
+        from training import raytune
+
+        parallel, seconds = self.spec.parallel_trial_count, self.spec.trial_timeout_seconds
+        runner = raytune.on_ray(problem, prepared, folder=self.folder / "work" / "tune", parallel=parallel, seconds=seconds)
 
         def go(desk: tuning.Desk) -> None:
-            if desk.closed:
-                return
-            from training import raytune
-
-            cluster = raytune.Cluster(ray["address"], ray.get("token_file"))
-            raytune.watch(cluster, self._lost)
-            try:
-                raytune.connect(cluster)
-            except (ConnectionError, RuntimeError, TimeoutError) as e:
-                raise RayUnreachable(f"cannot reach Ray at {cluster.address}: {e}; it is tried again"[:1000]) from e
-            parallel, seconds = self.spec.parallel_trial_count, self.spec.trial_timeout_seconds
-            raytune.on_ray(problem, prepared, folder=self.folder / "work" / "tune", parallel=parallel, seconds=seconds)(desk)
+            if not desk.closed:
+                with raytune.connected(cluster, self._lost):
+                    runner(desk)
 
         return go
 
@@ -207,6 +213,13 @@ class Run:
 def _types(dataset: dict[str, Any]) -> dict[str, str]:
     """Types that the Dataset's schema gives; the others are inferred as they were when it was profiled."""
     return dict(dataset.get("types") or {})
+
+
+def _load(cluster: Any) -> None:
+    from training import raytune
+
+    with suppress(Exception):  # it will be told when it is needed
+        raytune.load(cluster)
 
 
 def _rows(path: Path) -> list[screening.Row] | None:

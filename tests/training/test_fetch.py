@@ -163,8 +163,9 @@ def test_no_spelling_of_loopback_is_reached(tmp_path: Path, host: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["169.254.169.254", "10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "0.0.0.0", "::1", "::ffff:10.0.0.1", "fe80::1", "fd00::1",
-     "64:ff9b::a00:1", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a00:1::1", "::127.0.0.1", "224.0.0.1", "255.255.255.255", "ff02::1"],
+    ["169.254.169.254", "10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
+     "::1", "::ffff:10.0.0.1", "::127.0.0.1", "fe80::1", "fd00::1", "ff02::1",
+     "64:ff9b::a00:1", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a00:1::1"],
 )  # fmt: skip
 def test_private_addresses_are_forbidden(tmp_path: Path, address: str) -> None:
     """A name that resolves to a private address, in whatever disguise, is refused before a socket is made."""
@@ -208,7 +209,7 @@ def test_redirects_end(tmp_path: Path) -> None:
 
 
 def test_names_that_flip_are_met_where_the_socket_is_made(tmp_path: Path) -> None:
-    """DNS that answers publicly when asked first and privately afterwards gains nothing: what is connected to is what was checked."""
+    """DNS that answers publicly first and privately afterwards gains nothing: what is connected to is what was checked."""
     with serving(t__csv=(200, {}, SECRET)) as server:
         names = Names(flip_example=["127.0.0.1", "93.184.216.34"])
         with pytest.raises(Forbidden):

@@ -229,6 +229,7 @@ def test_a_run_is_its_table_code_and_spec() -> None:
 
 def test_the_run_id_is_light() -> None:
     """The daemon asks for it: nothing heavy is imported."""
-    code = "import sys, training.runid; training.runid.code_digest(); print({'numpy', 'sklearn', 'pandas', 'ray'} & set(sys.modules))"
+    heavy = {"numpy", "sklearn", "pandas", "ray"}
+    code = f"import sys, training.runid; training.runid.code_digest(); print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30, cwd=ROOT)
     assert done.stdout.strip() == "set()"

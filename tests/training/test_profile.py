@@ -105,7 +105,10 @@ def test_parquet_is_the_same_as_csv(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("uri", "kind"),
-    [("t.csv", "csv"), ("t.PARQUET", "parquet"), ("https://h/t.parquet?x=.csv", "parquet"), ("s3://b/t.pq", "parquet"), ("t", "csv")],
+    [
+        ("t.csv", "csv"), ("t", "csv"), ("t.PARQUET", "parquet"), ("https://h/t.parquet?x=.csv", "parquet"),
+        ("s3://b/t.pq", "parquet"),
+    ],
 )  # fmt: skip
 def test_auto_looks_at_the_end_of_the_path(uri: str, kind: str) -> None:
     """And not at the query."""

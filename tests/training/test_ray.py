@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.rayhead import RayHead
 from tests.training.conftest import LOGISTIC, result, trials
-from tests.training.rayhead import RayHead
 from tests.training.test_job import run, run_apart, start, wait_for
 
 Folder = Callable[..., Path]

@@ -97,9 +97,8 @@ def test_a_raised_count_goes_on(name: str, first: int) -> None:
 @settings(max_examples=20, deadline=None)
 def test_the_goal_ends_it_at_the_same_trial(name: str, goal: float, shuffle: Any) -> None:
     """The best is the first, in the order of asking, that reaches the goal; not the one that happened to finish first."""
-    asked = spec(
-        algorithm={"algorithmName": name}, objective={"type": "maximize", "objectiveMetricName": "accuracy", "goal": goal}, maxTrialCount=20
-    )  # fmt: skip
+    objective = {"type": "maximize", "objectiveMetricName": "accuracy", "goal": goal}
+    asked = spec(algorithm={"algorithmName": name}, objective=objective, maxTrialCount=20)
     one, other = (play(asked, order, [])[1] for order in (random.Random(2), shuffle))
     assert (one.over, one.best()) == (other.over, other.best())
     if one.over == "GoalReached":

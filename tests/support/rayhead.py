@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ class RayHead:
             return
         os.killpg(self.process.pid, signal.SIGKILL)
         for pid in self.workers():  # raylet gives them sessions of their own
-            with_suppress(pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
         (self.folder / "log").write_bytes(b"")
@@ -86,20 +88,12 @@ class RayHead:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def with_suppress(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
 def _free() -> int:
     """The first of a row of free ports."""
     for base in range(24_000, 32_000, 100):
         held: list[Any] = []
         try:
-            for port in range(base, base + PORTS + WORKER_PORTS + 1):
-                held.append(socket.create_server(("127.0.0.1", port)))
+            held.extend(socket.create_server(("127.0.0.1", port)) for port in range(base, base + PORTS + WORKER_PORTS + 1))
             return base
         except OSError:
             continue
