@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             found = asyncio.run(_one(name, args.quick, errors))
         except Exception as error:  # the others are still worth measuring
-            errors.print(f"[red]{name}: {type(error).__name__}: {error}[/red]", markup=True, highlight=False)
+            errors.print("\n".join([f"{name}: {type(error).__name__}: {error}", *getattr(error, "__notes__", [])]), markup=False)
             broken += 1
             continue
         report.write(name, seen, found, quick=args.quick)

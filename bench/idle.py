@@ -35,8 +35,8 @@ async def run(options: Options) -> list[Figure]:
 
 
 async def _watch(seconds: float, *pids: int) -> tuple[float, float]:
-    """CPU share and memory over so many seconds, once they have settled."""
-    await asyncio.sleep(2.0)
+    """CPU share and memory over so many seconds, once they have settled, the first survey included (33 s)."""
+    await asyncio.sleep(40.0)
     await Meter(*pids).quiet(share=3.0, rounds=5)
     meter = Meter(*pids)
     await asyncio.sleep(seconds)

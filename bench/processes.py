@@ -28,6 +28,9 @@ async def daemon(home: Path, **settings: float) -> AsyncIterator[DaemonProcess]:
     await process.start()
     try:
         yield process
+    except Exception as error:
+        error.add_note(f"the daemon {'ran' if process.alive else 'had ended'}; the end of its log:\n{process.output()[-3000:]}")
+        raise
     finally:
         process.stop()
 

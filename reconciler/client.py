@@ -6,12 +6,14 @@ reconciler/api (the embedded server, without the detour over TLS).
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from specs.meta import GROUP, VERSION
 
 Object = dict[str, Any]
+Objects = list[Object]
 PatchType = Literal["merge", "json", "apply"]
 
 
@@ -80,6 +82,12 @@ class Client(Protocol):
         self, resource: ResourceId, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> tuple[list[Object], str]:
         """Read all objects (chunked, consistent) and the resourceVersion of the list."""
+
+    def pages(self, resource: ResourceId) -> AsyncIterator[Objects]:
+        """Read all objects as of one moment, some hundreds at a time: for whoever needs to see all, but not all at once.
+
+        ApiError 410 if the moment is too long ago before the end is reached: begin again.
+        """
 
     async def versions(self, resource: ResourceId) -> dict[tuple[str, str], str]:
         """Map (namespace, name) of every object to its resourceVersion, as cheaply as can be: the informer audits itself by it.

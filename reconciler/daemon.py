@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import os
 import signal
 import socket
@@ -44,6 +45,11 @@ from specs.meta import INSTALLATION
 
 log = structlog.get_logger()
 
+STOP_SECONDS = 10.0
+"""How long a stop in good order may take. After that the process ends as it would by a crash, which loses nothing either."""
+LOOK_SECONDS = 30.0
+"""How soon, at the latest, to look again at what could not be told."""
+
 
 @dataclass(slots=True)
 class Daemon:
@@ -58,8 +64,8 @@ class Daemon:
     informer: Informer = field(init=False)
     lease: Lease = field(init=False)
     sources: SourceManager = field(init=False)
-    providers: Providers = field(init=False)
-    local: Local = field(init=False)
+    providers: Providers | None = field(init=False, default=None)
+    local: Local | None = field(init=False, default=None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve and reconcile until `stop`."""
@@ -76,8 +82,10 @@ class Daemon:
             if leading.done() and not leading.cancelled() and (error := leading.exception()):
                 raise error
         finally:
-            await self.local.close()
-            await self.providers.close()
+            if self.local is not None:
+                await self.local.close()
+            if self.providers is not None:
+                await self.providers.close()
             await self.plane.stop()
             self.home.pidfile.unlink(missing_ok=True)
             log.info("daemon.stopped")
@@ -87,15 +95,18 @@ class Daemon:
         identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         exclusive = self.plane.mode == "embedded"
         self.lease = Lease(client, self.clock, identity, settings.lease_seconds, exclusive=exclusive)
-        self.providers = Providers(
+        self.providers = providers = Providers(
             client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds
         )
         roots = tuple(root for root in settings.data_roots.split(os.pathsep) if root)
-        self.local = Local(self.home, client, self.lease.fence, installation_id, self._changed_outside, roots)
-        kinds: dict[str, Kind[Any]] = all_kinds(self.providers, self.local)
+        self.local = local = Local(self.home, client, self.lease.fence, installation_id, self._changed_outside, roots)
+        kinds: dict[str, Kind[Any]] = all_kinds(providers, local)
         recorder = Recorder(client, self.clock)
         limits = breaker.Limits(settings.breaker_count, settings.breaker_share)
-        self.engine = Engine(client, self.clock, kinds, installation_id, recorder, limits=limits)
+        self.engine = Engine(
+            client, self.clock, kinds, installation_id, recorder,
+            limits=limits, look_seconds=min(settings.poll_seconds, LOOK_SECONDS), retry_scale=settings.retry_scale,
+        )  # fmt: skip
         queue: WorkQueue[Key] = WorkQueue(Backoff(settings.backoff_base_seconds, settings.backoff_cap_seconds))
         self.runner = Runner(self.engine, settings.workers, settings.poll_seconds, settings.pass_seconds, queue)
         watched = [*(ours(plural) for plural in kinds), CONFIGMAPS, SECRETS]
@@ -122,13 +133,16 @@ class Daemon:
         while True:
             await self.lease.acquire()
             METRICS.leader.set(1)
+            self.engine.since = self.clock.now()
             work = asyncio.create_task(self._work(), name="work")
             keep = asyncio.create_task(self.lease.keep(), name="lease")
-            done, _ = await asyncio.wait({work, keep}, return_when=asyncio.FIRST_COMPLETED)
-            METRICS.leader.set(0)
-            for task in (work, keep):
-                task.cancel()
-            await asyncio.gather(work, keep, return_exceptions=True)
+            try:
+                done, _ = await asyncio.wait({work, keep}, return_when=asyncio.FIRST_COMPLETED)
+            finally:  # also when the daemon stops: nothing may act once the API server is on its way down
+                METRICS.leader.set(0)
+                for task in (work, keep):
+                    task.cancel()
+                await asyncio.gather(work, keep, return_exceptions=True)
             if work in done and (error := work.exception()):
                 raise error
             self.informer.blind = "standing by"
@@ -197,11 +211,17 @@ async def installation(client: Client) -> str:
     return str(live["data"]["id"])
 
 
+def _stop_within(stop: asyncio.Event, seconds: float) -> None:
+    """Stop in good order, or, should that hang, tell where on stderr and end."""
+    stop.set()
+    faulthandler.dump_traceback_later(seconds, exit=True)
+
+
 async def _amain(home: Home, kubeconfig: Path | None, host: str) -> None:
     settings = Settings.from_env()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, _stop_within, stop, STOP_SECONDS)
     plane = kubernetes(home, kubeconfig, host) if kubeconfig else embedded(home, host)
     await Daemon(home, settings, plane).run(stop)
 
@@ -220,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
         home.prepare()
         lock = HomeLock(home)
         lock.acquire()
-        logs.setup(home)
+        logs.setup(home, level=logs.level_from_env())
         collecting.settle()
         asyncio.run(_amain(home, args.kubeconfig, args.bind))
     except (HomeLocked, UnsafeFile, StoreError, SecretBoxError, OSError, ValueError, ApiError) as error:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+class HomeUnusable(OSError):
+    """The folders cannot be made where they are wanted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """The paths of one installation. Making one touches nothing; `prepare` does."""
@@ -89,7 +93,12 @@ class Home:
         return self.run / "server.json"
 
     def prepare(self) -> None:
-        """Make the folders, readable by their owner only."""
+        """Make the folders, readable by their owner only. HomeUnusable if that cannot be."""
         folders = (self.logs, self.run, self.pki, self.models, self.data, self.runs, self.units, self.serving, self.ray)
         for folder in (self.root, *folders):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                why = os.strerror(error.errno or 0).lower()
+                message = f"cannot make the folder {folder}: {why}; set ANNEAL_HOME or --home to one that you may write to"
+                raise HomeUnusable(message) from error

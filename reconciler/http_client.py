@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,8 @@ import aiohttp
 import orjson
 
 from reconciler import kubeconfig
-from reconciler.client import ApiError, ApiUnavailable, Object, PatchType, ResourceId
+from reconciler.client import ApiError, ApiUnavailable, Object, Objects, PatchType, ResourceId
 from reconciler.kubeconfig import Access
-
-Objects = list[Object]
 
 CHUNK = 500
 CONNECT_SECONDS = 5.0
@@ -66,6 +64,11 @@ class HttpClient:
                     raise
         return await self._chunks(resource.path(namespace), query)
 
+    async def pages(self, resource: ResourceId) -> AsyncIterator[Objects]:
+        """Read all objects as of one moment, a chunk at a time. ApiError 410 if that takes too long."""
+        async for page in self._pages(resource.path(None), {"limit": str(CHUNK)}):
+            yield _items(page)
+
     async def versions(self, resource: ResourceId) -> dict[tuple[str, str], str]:
         """The resourceVersion of every object, by namespace and name; only metadata travels."""
         page = await self._call("GET", resource.path(None), accept=METADATA_ONLY)
@@ -74,14 +77,19 @@ class HttpClient:
 
     async def _chunks(self, path: str, query: Mapping[str, str]) -> tuple[Objects, str]:
         items: Objects = []
+        version = ""
+        async for page in self._pages(path, query):
+            items += _items(page)
+            version = str(page["metadata"].get("resourceVersion", ""))
+        return items, version
+
+    async def _pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Object]:
         token = ""
         while True:
             page = await self._call("GET", path, {**query, "continue": token} if token else query)
-            # What stands in a list names neither its kind nor its version.
-            kind, api_version = str(page.get("kind", "")).removesuffix("List"), page.get("apiVersion")
-            items += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
+            yield page
             if not (token := page["metadata"].get("continue") or ""):
-                return items, str(page["metadata"].get("resourceVersion", ""))
+                return
 
     async def create(self, resource: ResourceId, namespace: str | None, body: Object, *, manager: str = "anneal") -> Object:
         """Create; 409 AlreadyExists if the name is taken."""
@@ -171,3 +179,9 @@ def _answer(code: int, raw: bytes, what: str) -> Object:
     if code >= 500 or code < 400:  # an answer that cannot be read says nothing either
         raise ApiUnavailable(message)
     raise ApiError(code, status.get("reason") or "Unknown", message, status)
+
+
+def _items(page: Object) -> Objects:
+    """What stands in a list names neither its kind nor its version."""
+    kind, api_version = str(page.get("kind", "")).removesuffix("List"), page.get("apiVersion")
+    return [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]

@@ -18,6 +18,7 @@ from typing import Any
 
 import kopf
 import structlog
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from reconciler.client import ApiError, Client, Object, ResourceId
 from reconciler.engine.clock import Clock
@@ -71,10 +72,18 @@ class Informer:
     """Why what we know may be old; empty while all is well."""
     _heard: dict[ResourceId, dict[Name, Heard]] = field(default_factory=dict)
     _suspects: dict[tuple[ResourceId, Name], str] = field(default_factory=dict)
+    _untold: dict[tuple[ResourceId, Name], str] = field(default_factory=dict)
+    """Changes that the handler could not take in, with the object's UID; they are told again with each audit."""
     _listed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Watch until cancelled. kopf may exit for any reason; it is started again, and everything is listed again."""
+        try:
+            await self._supervise()
+        finally:
+            self._listed.clear()  # who runs us again waits for new lists: much may have happened between
+
+    async def _supervise(self) -> None:
         pause = 0.05
         while True:
             ready: Future[None] = Future()
@@ -123,6 +132,7 @@ class Informer:
             await asyncio.sleep(self.audit_seconds)
             try:
                 lost = await self._audit()
+                await self._tell_again()
             except ApiError as error:
                 self.blind = f"cannot list: {error.message}"
                 continue
@@ -136,12 +146,12 @@ class Informer:
         """Take a list in. What was heard of while it was under way is newer than the list, and stays."""
         known = self._heard.setdefault(resource, {})
         before = dict(known)
-        items, _ = await self.client.list(resource)
         present = set()
-        for item in items:
-            present.add(name := _name(item))
-            if known.get(name) is before.get(name):
-                self._hear(resource, item, deleted=False)
+        async for page in self.client.pages(resource):
+            for item in page:
+                present.add(name := _name(item))
+                if known.get(name) is before.get(name):
+                    self._hear(resource, item, deleted=False)
         for name in before.keys() - present:
             if known.get(name) is before[name]:
                 self._gone(resource, name)
@@ -152,6 +162,8 @@ class Informer:
         for resource in self.resources:
             before = {name: heard.version for name, heard in self._heard.get(resource, {}).items()}
             truth = await self.client.versions(resource)
+            if before == truth:  # nearly always
+                continue
             for name in before.keys() | truth.keys():
                 heard = self._heard.get(resource, {}).get(name)
                 if before.get(name) != truth.get(name) and (heard.version if heard else None) != truth.get(name):
@@ -171,7 +183,9 @@ class Informer:
         home = asyncio.get_running_loop()
         for resource in self.resources:
             self._register(registry, resource, home)
-        work = kopf.operator(registry=registry, settings=_settings(), standalone=True, clusterwide=True, ready_flag=ready)
+        work = kopf.operator(
+            registry=registry, settings=_settings(), memories=_Forgetful(), standalone=True, clusterwide=True, ready_flag=ready
+        )
         await in_own_loop(work, name="kopf")
 
     def _register(self, registry: Any, resource: ResourceId, home: asyncio.AbstractEventLoop) -> None:
@@ -221,7 +235,39 @@ class Informer:
         try:
             self.handler(resource, obj, deleted, spec_like)
         except Exception:
-            log.exception("informer.handler_failed", resource=resource.plural, name=obj["metadata"].get("name"))
+            meta = obj["metadata"]
+            self._untold[resource, _name(obj)] = meta["uid"]
+            log.exception("informer.handler_failed", resource=resource.plural, name=meta["name"])
+
+    async def _tell_again(self) -> None:
+        """A change that was heard but not taken in would otherwise be lost: nothing else tells of it."""
+        for (resource, (namespace, name)), uid in list(self._untold.items()):
+            obj = await self.client.get(resource, namespace, name)
+            del self._untold[resource, (namespace, name)]
+            if obj is not None:
+                self._tell(resource, obj, False, True)
+            else:
+                self._tell(resource, {"metadata": {"namespace": namespace, "name": name, "uid": uid}}, True, True)
+
+
+class _Forgetful(ResourceMemories):
+    """kopf keeps two kilobytes of empty sets for each object, for what we use nothing of."""
+
+    async def recall(self, raw_body: Any, *, ephemeral: bool = False, **more: Any) -> ResourceMemory:
+        return await super().recall(raw_body, ephemeral=True, **more)
+
+
+class _NoDifference(kopf.DiffBaseStorage):
+    """kopf copies each object, deeply, to compare it with what it stored of it; we store nothing, and compare versions."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        pass
 
 
 def _name(obj: Object) -> Name:
@@ -248,15 +294,18 @@ def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = _NoDifference()
+    settings.watching.chunk_size = 250
     settings.watching.server_timeout = 600
     settings.watching.connect_timeout = 5
     settings.watching.inactivity_timeout = WATCH_SILENCE_SECONDS
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
     settings.queueing.worker_limit = None
-    settings.queueing.idle_timeout = 1.0
+    settings.queueing.idle_timeout = 0.1  # kopf has a task for each object that it heard of so long ago
     settings.queueing.exit_timeout = 0.5
     settings.background.cancellation_polling = 1
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it warns that signals are left to us
     return settings

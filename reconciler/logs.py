@@ -36,6 +36,14 @@ def log_file(home: Home) -> Path:
     return home.logs / FILE
 
 
+def level_from_env() -> int:
+    """`ANNEAL_LOG_LEVEL`: debug, info (the default), warning, error. ValueError if it is something else."""
+    name = os.environ.get("ANNEAL_LOG_LEVEL", "info").upper()
+    if name not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError(f"ANNEAL_LOG_LEVEL: expected debug, info, warning or error, not {name.lower()!r}")
+    return int(getattr(logging, name))
+
+
 def setup(
     home: Home,
     *,
@@ -47,7 +55,7 @@ def setup(
     """Send all logs of this process to the home's log file, and to `stream` (stderr by default).
 
     A terminal gets readable lines, a pipe gets JSON, and a stream that already is the log file gets nothing.
-    May be called again: the last call holds.
+    May be called again: the last call holds. At level DEBUG the libraries speak too.
     """
     stream = sys.stderr if stream is None else stream
     file = log_file(home)
@@ -69,7 +77,7 @@ def setup(
         old.close()
     for handler in handlers:
         root.addHandler(handler)
-    root.setLevel(logging.WARNING)
+    root.setLevel(logging.DEBUG if level <= logging.DEBUG else logging.WARNING)
     for ours in ("reconciler", "drivers", "specs", "__main__"):
         logging.getLogger(ours).setLevel(level)
     logging.captureWarnings(True)

@@ -8,11 +8,18 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import structlog
+
+log = structlog.get_logger()
+
 T = TypeVar("T")
+
+TELLINGS, PATIENCE_SECONDS = 6, 0.5
+"""How often, and how many seconds apart, it is told to end before it is left to itself."""
 
 
 async def in_own_loop(work: Coroutine[Any, Any, T], *, name: str) -> T:
-    """Return what it returns, raise what it raises. Cancelling this cancels it, and waits until it has ended.
+    """Return what it returns, raise what it raises. Cancelling this cancels it, and waits until it has ended, within reason.
 
     For code that takes liberties with the loop it runs in. The thread does not keep the process alive.
     """
@@ -43,10 +50,15 @@ async def in_own_loop(work: Coroutine[Any, Any, T], *, name: str) -> T:
         return await asyncio.shield(ended)
     except asyncio.CancelledError:
         cancelled.set()
-        for loop, task in inside:
-            with contextlib.suppress(RuntimeError):  # it ended by itself meanwhile
-                loop.call_soon_threadsafe(task.cancel)
-        await asyncio.wait({ended})
+        for _ in range(TELLINGS):  # told once, it may have been at a place that swallows it
+            for loop, task in inside:
+                with contextlib.suppress(RuntimeError):  # it ended by itself meanwhile
+                    loop.call_soon_threadsafe(task.cancel)
+            done, _ = await asyncio.wait({ended}, timeout=PATIENCE_SECONDS)
+            if done:
+                break
+        else:
+            log.warning("thread.left_behind", thread=name)
         raise
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from pydantic import ValidationError
+
 from drivers.contract import Done, DriverError, Plan, Step, Stop, Wait
 from reconciler.client import ApiError, Client, Object, ResourceId, ours
 from reconciler.engine.engine import Engine
 from reconciler.engine.kind import Key
+from reconciler.engine.subject import paused
 from specs.kinds import BY_KIND
-from specs.meta import API_VERSION, SOURCE_LABEL
+from specs.meta import API_VERSION, SOURCE_LABEL, Reason
+from specs.problems import summary
 
 BUILT_IN = {"ConfigMap": ResourceId("", "v1", "configmaps"), "Secret": ResourceId("", "v1", "secrets")}
 CLI_MANAGER = "anneal-cli"
@@ -68,8 +72,11 @@ class Planner:
             plan = await self.engine.preview(key, obj, self.engine.clock.monotonic())
         except DriverError as error:
             return row | {"action": "wait", "reason": str(error.reason), "message": str(error)}
-        except ValueError as error:  # pydantic's ValidationError is one
-            return row | {"action": "invalid", "reason": "InvalidSpec", "message": str(error).splitlines()[0]}
+        except ValidationError:
+            message = summary(self.engine.kinds[key.plural].resource, obj)
+            return row | {"action": "invalid", "reason": str(Reason.INVALID_SPEC), "message": message}
+        if paused(obj):
+            plan = Stop(Reason.PAUSED, "paused by annotation: nothing is done until it is removed")
         return row | describe(plan)
 
 

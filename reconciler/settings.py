@@ -15,7 +15,7 @@ class Settings:
     """Objects reconciled at once."""
     resync_seconds: float = 1800.0
     """Every object is looked at again this often, whatever was or was not heard."""
-    poll_seconds: float = 30.0
+    poll_seconds: float = 60.0
     """One list call per driver this often; what changed outside is looked at."""
     audit_seconds: float = 15.0
     """The informer compares what it heard with a list of versions this often; two mismatches in a row mean that it is blind."""
@@ -37,6 +37,8 @@ class Settings:
     """Time limit of one call to a provider."""
     data_roots: str = ""
     """Folders, separated by colons, that absolute file URIs of Datasets may lead into, beside the folder of their spec."""
+    retry_scale: float = 1.0
+    """Stretches the pauses after a provider's refusals: a minute after a quota, two after a policy, five seconds otherwise."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from drivers.local.jsonfiles import read_json
 from reconciler import locallogs, logtail
-from reconciler.client import Client, ours
+from reconciler.client import ApiError, Client, ours
 from reconciler.engine.engine import Engine
 from reconciler.engine.kind import Key
 from reconciler.engine.lease import Lease
@@ -27,6 +27,7 @@ from reconciler.planner import Planner
 from reconciler.sources.manager import SourceError, SourceManager
 from reconciler.why import why
 from specs.kinds import BY_PLURAL
+from specs.meta import Reason
 
 APPROVAL_SECONDS = 600.0
 """How long a person's yes to mass remediation holds."""
@@ -72,11 +73,18 @@ class Web:
             reasons.append(f"standing by: {self.lease.holder or 'somebody else'} leads")
         elif self.informer.blind:
             reasons.append(self.informer.blind)
+        if self.runner.trouble:
+            reasons.append(f"{Reason.STORE_UNAVAILABLE}: {self.runner.trouble}")
         return reasons
 
     async def status(self, _: web.Request) -> web.Response:
         """What `anneal status` shows."""
         reasons, queue = self.not_ready(), self.runner.queue
+        try:
+            kinds = [await self._kind(plural) for plural in self.engine.kinds]
+        except ApiError as error:  # the daemon can still say how it stands itself
+            kinds = []
+            reasons = [*reasons, f"the API server does not answer: {error.message}"]
         return _json(
             {
                 "version": self.version,
@@ -90,9 +98,9 @@ class Web:
                 "ready": not reasons,
                 "notReady": reasons,
                 "sources": self.sources.statuses(),
-                "kinds": [await self._kind(plural) for plural in self.engine.kinds],
+                "kinds": kinds,
                 "queue": {"depth": queue.depth, "busy": queue.busy, "retrying": queue.retrying},
-                "breakers": [{"driver": name, "open": True, "message": why} for name, why in self.engine.breakers.items()],
+                "breakers": [{"driver": name, "open": True, "message": why} for name, why in self.engine.guard.open.items()],
                 "informer": {"restarts": self.informer.restarts, "blind": self.informer.blind or None},
             }
         )
@@ -125,10 +133,10 @@ class Web:
         """Say yes to a large removal, or to mass remediation."""
         body = await _body(request)
         if provider := body.get("breaker"):
-            if provider not in self.engine.breakers:
+            if provider not in self.engine.guard.open:
                 return _refuse(404, f'no breaker is open for "{provider}"; `anneal status` shows those that are')
             if not body.get("dryRun"):
-                self.engine.approved[provider] = self.engine.clock.monotonic() + APPROVAL_SECONDS
+                self.engine.guard.approve(provider, APPROVAL_SECONDS)
                 self.runner.wake_all(self.engine.index.keys_of(provider))
             return _json({"confirmed": [{"breaker": provider, "removals": []}]})
         try:

@@ -111,6 +111,8 @@ def _owned(everything: Mapping[str, list[Object]], owner: Object) -> list[tuple[
 def _condition(obj: Object) -> dict[str, str]:
     rows = {row["type"]: row for row in (obj.get("status") or {}).get("conditions") or ()}
     row = rows.get("Deleting") if obj["metadata"].get("deletionTimestamp") else None
+    if rows.get("Paused", {}).get("status") == "True":  # what it was when it was paused says nothing of now
+        row = rows.get("Progressing")
     row = row or rows.get("Ready")
     if row is None:
         return {"type": "Ready", "status": "Unknown", "reason": str(Reason.PENDING), "message": "not looked at yet"}

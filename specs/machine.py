@@ -10,6 +10,8 @@ from specs.meta import Column, Model, Names, Quantity, Resource, Rule, Status
 from specs.references import CredentialsRef
 
 PROVIDERS = ("local", "simulated")
+ENDPOINT = r"^https?://[!-?A-~]+$"
+"""Printable and without @: a password in a URL would be a secret in a spec."""
 
 
 class LocalMachine(Model):
@@ -35,8 +37,8 @@ class KeyValue(Model):
 class SimulatedMachine(Model):
     """A server of the simulated cloud: a process that behaves, and misbehaves, as real clouds do. For tests."""
 
-    endpoint: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[!-~]+$")]
-    """URL of the simulated cloud."""
+    endpoint: Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)]
+    """URL of the simulated cloud, without credentials: those belong into credentialsRef."""
     credentials_ref: CredentialsRef | None = None
     """The token it asks for."""
     flavor: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[-._a-zA-Z0-9]+$")] = "small"

@@ -26,6 +26,7 @@ _KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "
           "object": "an object"}  # fmt: skip
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and dashes, starting and ending with a letter or digit",
+    r"^https?://[!-?A-~]+$": "a URL with http or https, without credentials,",
     r"^[-._a-zA-Z0-9]+$": "letters, digits, dots, dashes and underscores",
 }
 
@@ -48,6 +49,15 @@ def problems(model: type[BaseModel], obj: dict[str, Any], *, secret: bool = Fals
     except ValidationError as error:
         return [_problem(model, detail, secret=secret) for detail in error.errors(include_url=False)]
     return []
+
+
+def summary(model: type[BaseModel], obj: dict[str, Any]) -> str:
+    """Say in a line what is wrong first, and how much more is."""
+    found = problems(model, obj)
+    if not found:
+        return "it does not validate"
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{dotted(found[0].path)}: {found[0].message}{more}"
 
 
 def dotted(path: Path) -> str:

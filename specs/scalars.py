@@ -60,6 +60,8 @@ def _int64(number: int | None) -> int | Refused:
 
 
 def cut(text: str, limit: int = 60) -> str:
-    """Return `text` safe to print in an error: control characters escaped, cut where it is long."""
+    """Return `text` safe to print in an error: control characters escaped, cut where it is long, no password of a URL."""
+    scheme, colon, rest = text.partition("://")
+    text = f"{scheme}{colon}…{rest[rest.rindex('@') :]}" if "@" in rest else text
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)

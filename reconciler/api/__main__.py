@@ -17,12 +17,15 @@ from reconciler.home import Home
 from reconciler.lock import HomeLock, HomeLocked
 
 
-async def _serve(home: Home, host: str, port: int | None) -> None:
+async def _serve(home: Home, host: str, port: int | None, *, discard_secrets: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = ApiServer(home, host=host, port=port)
-    await server.start()
+    await server.start(discard_secrets=discard_secrets)
+    if discard_secrets:
+        await server.stop()
+        return
     sys.stdout.write(f"{server.url}\n")
     sys.stdout.flush()
     await stop.wait()
@@ -35,6 +38,9 @@ def main() -> int:
     parser.add_argument("--home", type=Path, default=None, help="where its state lives (default: $ANNEAL_HOME, else ~/.anneal)")
     parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, default=None, help="port (default: that of the last time, or any)")
+    parser.add_argument(
+        "--discard-secrets", action="store_true", help="delete the Secrets that were encrypted with a lost key, and end"
+    )
     args = parser.parse_args()
     home = Home(args.home.expanduser().absolute()) if args.home else Home.from_env()
     try:
@@ -42,7 +48,7 @@ def main() -> int:
         lock = HomeLock(home)
         lock.acquire()
         collecting.settle()
-        asyncio.run(_serve(home, args.bind, args.port))
+        asyncio.run(_serve(home, args.bind, args.port, discard_secrets=args.discard_secrets))
     except (HomeLocked, UnsafeFile, StoreError, SecretBoxError, OSError) as error:
         sys.stderr.write(f"anneal: cannot run the API server: {error}\n")
         return 1

@@ -41,7 +41,7 @@ class Options:
 def for_create(rtype: ResourceType, obj: Object, namespace: str, options: Options) -> Object:
     """The object to store for a create. `obj` is changed."""
     _check_type(rtype, obj)
-    meta = _metadata(obj)
+    meta = metadata_of(obj)
     if meta.get("resourceVersion"):
         raise errors.bad_request("resourceVersion should not be set on objects to be created")
     _check_namespace(rtype, meta, namespace)
@@ -73,7 +73,7 @@ def for_create(rtype: ResourceType, obj: Object, namespace: str, options: Option
 def for_update(rtype: ResourceType, old: Object, new: Object, options: Options) -> Object:
     """The object to store for a replace or patch of `old`; `old` itself if nothing changes. `new` is changed."""
     _check_type(rtype, new)
-    before, meta = old["metadata"], _metadata(new)
+    before, meta = old["metadata"], metadata_of(new)
     check_identity(rtype, before, meta)
     metadata.keep_server_set(before, meta)
     if options.subresource:
@@ -104,12 +104,14 @@ def for_update(rtype: ResourceType, old: Object, new: Object, options: Options) 
 def _refuse(rtype: ResourceType, old: Object, new: Object) -> None:
     before, meta = old["metadata"], new["metadata"]
     causes = metadata.late_finalizers(rtype, before, meta) + metadata.check(meta, before)
-    if (changes_refused := getattr(rtype.model, "changes_refused", None)) is not None:
-        causes += [Cause("FieldValueInvalid", f"Invalid value: {message}", path) for path, message in changes_refused(old, new)]
     if wrong := _validate(rtype, new):
         # What was stored before the rules became stricter may stay as it is: or nobody could take its finalizer off.
         accepted = set(_validate(rtype, old))
-        causes += [cause for cause in wrong if cause not in accepted]
+        wrong = [cause for cause in wrong if cause not in accepted]
+    causes += wrong
+    # Asked only of what is well-formed: it need not expect anything else.
+    if not wrong and (changes_refused := getattr(rtype.model, "changes_refused", None)) is not None:
+        causes += [Cause("FieldValueInvalid", f"Invalid value: {message}", path) for path, message in changes_refused(old, new)]
     if causes:
         raise errors.invalid(rtype, meta["name"], causes)
 
@@ -122,10 +124,13 @@ def _check_type(rtype: ResourceType, obj: Object) -> None:
             raise errors.bad_request(text)
 
 
-def _metadata(obj: Object) -> Object:
-    meta = obj.setdefault("metadata", {})
-    if not isinstance(meta, dict):
-        raise errors.bad_request("metadata of the provided object is no map")
+def metadata_of(obj: Object) -> Object:
+    """The object's metadata, made if it has none. ApiError 400 if they are of a shape that cannot be read."""
+    meta: Object = obj.setdefault("metadata", {})
+    if wrong := metadata.malformed(obj):
+        raise errors.bad_request(f"cannot read the provided object: {wrong}")
+    for name in [name for name, value in meta.items() if value is None]:
+        del meta[name]  # null is as good as nothing, here as in Kubernetes
     return meta
 
 
@@ -208,7 +213,8 @@ def _copy(source: Object, target: Object, name: str) -> None:
 def _fill_built_in(rtype: ResourceType, obj: Object) -> None:
     """What Kubernetes fills in for two of its own kinds."""
     if rtype is SECRET:
-        if isinstance(text := obj.pop("stringData", None), dict):
+        if isinstance(text := obj.get("stringData"), dict) and isinstance(obj.get("data") or {}, dict):
+            del obj["stringData"]
             obj["data"] = {**(obj.get("data") or {}), **{key: _base64(value) for key, value in text.items()}}
     elif rtype is NAMESPACE and "status" not in obj:
         obj["spec"] = {"finalizers": ["kubernetes"]}

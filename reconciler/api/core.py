@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from reconciler.api import deletion, errors, listing
-from reconciler.api.admission import FieldValidation, Options, check_identity, drop_unknown, for_create, for_update
+from reconciler.api.admission import FieldValidation, Options, check_identity, drop_unknown, for_create, for_update, metadata_of
 from reconciler.api.codec import Codec, dump
 from reconciler.api.deletion import DeleteOptions
 from reconciler.api.jsonvalue import clone_object
@@ -54,6 +54,8 @@ class Core:
         self.registry = registry
         self.codec = codec
         self.clock = clock
+        self._versions: dict[str, tuple[int, dict[tuple[str, str], str]]] = {}
+        """Kind → up to which revision it is known, and what `versions` last said."""
 
     def options(
         self,
@@ -91,9 +93,14 @@ class Core:
             return listing.read(self.store, self.codec, rtype, options)
 
     def versions(self, rtype: ResourceType) -> dict[tuple[str, str], str]:
-        """The resourceVersion of every object, by namespace and name."""
+        """The resourceVersion of every object, by namespace and name. Quick if nothing happened since the last time."""
+        kind, upto = rtype.qualified, self.store.delivered
+        at, known = self._versions.get(kind, (-1, {}))
         with _store_errors():
-            return {(namespace, name): str(rv) for namespace, name, rv in self.store.versions(rtype.qualified)}
+            if at < self.store.compacted or self.store.changes(kind, after=at, upto=upto, limit=1):
+                known = {(namespace, name): str(rv) for namespace, name, rv in self.store.versions(kind)}
+        self._versions[kind] = upto, known
+        return dict(known)
 
     def _row(self, rtype: ResourceType, key: Key) -> Row:
         row = self.store.get(key)
@@ -106,9 +113,7 @@ class Core:
     async def create(self, rtype: ResourceType, namespace: str, obj: Object, options: Options) -> Written:
         """Create from `obj`, which is changed. 409 if the name is taken, 404 if the namespace is not there."""
         with _store_errors():
-            meta = obj.setdefault("metadata", {})
-            if not isinstance(meta, dict):
-                raise errors.bad_request("metadata of the provided object is no map")
+            meta = metadata_of(obj)
             self._check_namespace(rtype, namespace, str(meta.get("name", "")))
             generated = not meta.get("name")
             for _ in range(ATTEMPTS):
@@ -127,7 +132,7 @@ class Core:
 
     async def replace(self, rtype: ResourceType, namespace: str, name: str, obj: Object, options: Options) -> Written:
         """Put `obj` in place of the object. 409 if its resourceVersion is not the current one."""
-        if rtype.counts_generations and not (obj.get("metadata") or {}).get("resourceVersion"):
+        if rtype.counts_generations and not metadata_of(obj).get("resourceVersion"):
             cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion")
             raise errors.invalid(rtype, name, [cause])
         return await self._update(rtype, namespace, name, lambda old: clone_object(obj), options)
@@ -179,7 +184,10 @@ class Core:
             return deletion.mark(rtype, old, options, self.now())
 
         with _store_errors():
-            return await self._mutate(rtype, key, change, dry_run=options.dry_run, deleting=True)
+            written = await self._mutate(rtype, key, change, dry_run=options.dry_run, deleting=True)
+        if not written.gone:
+            return written
+        return Written(errors.success(rtype, key.name, written.obj["metadata"]["uid"]), b"", gone=True)
 
     async def remove_namespace(self, name: str) -> bool:
         """Remove a namespace whose deletion was asked for, if it is empty and has no finalizers left."""
@@ -271,9 +279,7 @@ class Core:
             blob = self.codec.blob(rtype, key, tail)
             rv = await self.store.write(key, blob, expect=expect, deleted=gone, requires=requires)
         obj["metadata"]["resourceVersion"] = str(rv)
-        if gone:
-            return Written(errors.success(rtype, key.name, obj["metadata"]["uid"]), b"", gone=True)
-        return Written(obj, b"%b%d%b" % (rtype.head, rv, tail), created)
+        return Written(obj, b"%b%d%b" % (rtype.head, rv, tail), created, gone)
 
     def _check_namespace(self, rtype: ResourceType, namespace: str, name: str) -> None:
         if not rtype.namespaced:
@@ -290,9 +296,7 @@ class Core:
 def _check_applied(rtype: ResourceType, name: str, applied: Any) -> None:
     if not isinstance(applied, dict):
         raise errors.bad_request("the body of an apply must be an object")
-    meta = applied.setdefault("metadata", {})
-    if not isinstance(meta, dict):
-        raise errors.bad_request("metadata of the provided object is no map")
+    meta = metadata_of(applied)
     if meta.get("managedFields"):
         raise errors.bad_request("metadata.managedFields must be nil")
     if meta.setdefault("name", name) != name:

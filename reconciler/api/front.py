@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import random
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -26,6 +27,8 @@ from reconciler.metrics import CONTENT_TYPE, METRICS
 log = structlog.get_logger()
 
 STOP_SECONDS = 2.0
+PORTS = range(20_000, 32_768)
+"""Below the range of Linux's outgoing connections: there, any of them could take our port while we are down."""
 BODY_BYTES = 3 * 1024 * 1024
 IDLE_SECONDS = 75.0
 """A connection on which no request is complete for this long is closed, however slowly one trickles in."""
@@ -110,13 +113,16 @@ class Front:
         """The port that was asked for; else the one of the last time; else any."""
         if self.port is not None:
             return _socket(self.host, self.port)
-        try:
-            return _socket(self.host, self._recorded_port())
-        except OSError as e:
-            if e.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            log.warning("api.port_taken", port=self._recorded_port())
-            return _socket(self.host, 0)
+        recorded = self._recorded_port()
+        for port in (*((recorded,) if recorded else ()), *random.sample(PORTS, 50), 0):
+            try:
+                return _socket(self.host, port)
+            except OSError as e:
+                if e.errno not in (errno.EADDRINUSE, errno.EACCES) or port == 0:
+                    raise
+            if port == recorded:
+                log.warning("api.port_taken", port=port)
+        raise AssertionError("port 0 was bound or raised")
 
     def _recorded_port(self) -> int:
         try:
@@ -172,7 +178,8 @@ def _failure(error: ApiError) -> web.Response:
         headers["Retry-After"] = str(seconds)
     if error.code == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="anneal"'
-    return web.Response(body=orjson.dumps(error.status), status=error.code, headers=headers)
+    status = error.status or errors.status_error(error.code, error.reason, error.message).status  # another server's, unanswered
+    return web.Response(body=orjson.dumps(status), status=error.code, headers=headers)
 
 
 def _socket(host: str, port: int) -> socket.socket:

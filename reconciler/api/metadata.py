@@ -34,6 +34,28 @@ def is_qualified_name(text: str) -> bool:
     return bool(_PART.match(name)) and (not slash or (len(prefix) <= 253 and bool(_PREFIX.match(prefix))))
 
 
+def malformed(obj: Object) -> str | None:
+    """What of the metadata is of the wrong type, so that nothing else can be said of it; None if all is well."""
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict):
+        return "metadata must be a map"
+    for field, wanted in _TYPES.items():
+        value = meta.get(field)
+        if value is not None and not isinstance(value, wanted):
+            return f"metadata.{field} must be a {_WORDS[wanted]}"
+    for field, inner in (("finalizers", str), ("ownerReferences", dict), ("managedFields", dict)):
+        if not all(isinstance(item, inner) for item in meta.get(field) or ()):
+            return f"metadata.{field} must be a list of {_WORDS[inner]}s"
+    return None
+
+
+_TYPES: dict[str, type] = {
+    "name": str, "generateName": str, "namespace": str, "uid": str, "resourceVersion": str,
+    "labels": dict, "annotations": dict, "finalizers": list, "ownerReferences": list, "managedFields": list,
+}  # fmt: skip
+_WORDS: dict[type, str] = {str: "string", dict: "map", list: "list"}
+
+
 def check(metadata: Object, old: Object | None = None) -> list[Cause]:
     """What is wrong with labels, annotations, finalizers and owners; what did not change since `old` is not looked at again."""
     causes: list[Cause] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -86,7 +87,7 @@ def selection_of(target: Target, query: Mapping[str, str]) -> Selection:
     labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
     if target.name:
         fields = ",".join(filter(None, (fields, f"metadata.name={target.name}")))
-    return Selection(target.namespace if target.rtype.namespaced else None, labels, fields)
+    return Selection(target.namespace if target.rtype.namespaced else None, labels, fields, target.rtype.kind)
 
 
 def list_options(target: Target, query: Mapping[str, str]) -> ListOptions:
@@ -193,6 +194,27 @@ def read_object(body: bytes, media: str) -> dict[str, Any]:
     return value
 
 
+class _Loader(yaml.CSafeLoader):
+    """Refuses what JSON cannot say: the same key twice, NaN, infinities."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As always, but for keys that stand there twice."""
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) != len(node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a key stands there twice", node.start_mark)
+        return mapping
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """As always, but for what is no number."""
+        value = float(super().construct_yaml_float(node))
+        if not math.isfinite(value):
+            raise yaml.constructor.ConstructorError(None, None, f"{node.value} is not a number", node.start_mark)
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+
+
 def _yaml(body: bytes) -> Any:
     depth = 0
     try:
@@ -202,7 +224,7 @@ def _yaml(body: bytes) -> Any:
                 raise errors.bad_request(f"cannot read the body: it nests deeper than {MAX_DEPTH} levels")
             if isinstance(event, yaml.AliasEvent):  # a few of them can stand for gigabytes
                 raise errors.bad_request("cannot read the body: YAML aliases are refused; write the value out")
-        # Through JSON and back: dates become text, keys become strings, NaN becomes null.
-        return orjson.loads(orjson.dumps(yaml.load(body, Loader=yaml.CSafeLoader), option=orjson.OPT_NON_STR_KEYS))
+        # Through JSON and back: dates become text, keys become strings.
+        return orjson.loads(orjson.dumps(yaml.load(body, Loader=_Loader), option=orjson.OPT_NON_STR_KEYS))  # noqa: S506 - it is the safe one
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as e:
         raise errors.bad_request(f"cannot read the body: {str(e)[:200]}") from e

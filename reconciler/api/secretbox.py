@@ -33,7 +33,8 @@ class SecretBox:
                 os.fsync(file.fileno())
         key = path.read_bytes()
         if len(key) != KEY_BYTES:
-            raise SecretBoxError(f"cannot read {path}: it is no key of {KEY_BYTES} bytes; restore it, or delete all Secrets")
+            said = f"it is no key of {KEY_BYTES} bytes; restore it, or remove that file and see what the next start says"
+            raise SecretBoxError(f"cannot use {path}: {said}")
         return cls(key)
 
     def seal(self, plain: bytes, place: bytes) -> bytes:

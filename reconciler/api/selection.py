@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.api import errors
-from reconciler.api.selectors import SelectorError, parse_fields, parse_labels
+from reconciler.api.selectors import EVENT_FIELDS, FIELDS, SECRET_FIELDS, SelectorError, parse_fields, parse_labels
 
 Object = dict[str, Any]
+
+FIELDS_OF = {"Event": EVENT_FIELDS, "Secret": SECRET_FIELDS}
 
 _NAME = re.compile(r"metadata\.name==?([-a-z0-9.]+)\Z")
 
@@ -22,6 +24,8 @@ class Selection:
     """None: all of them."""
     labels: str = ""
     fields: str = ""
+    kind: str = ""
+    """The kind of the objects: which fields may be selected by depends on it."""
     name: str | None = field(init=False, default=None)
     """The only name that can match, if the field selector says just that."""
     narrow: bool = field(init=False)
@@ -30,7 +34,7 @@ class Selection:
     def __post_init__(self) -> None:
         try:
             self._labels = parse_labels(self.labels) if self.labels else None
-            self._fields = parse_fields(self.fields) if self.fields else None
+            self._fields = parse_fields(self.fields, FIELDS_OF.get(self.kind, FIELDS)) if self.fields else None
         except SelectorError as e:
             raise errors.bad_request(str(e)) from e
         if found := _NAME.match(self.fields):

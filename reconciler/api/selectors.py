@@ -72,10 +72,10 @@ def _requirement(found: re.Match[str]) -> Callable[[Labels], bool]:
 
 
 @lru_cache(maxsize=256)
-def parse_fields(text: str, supported: frozenset[str] = EVENT_FIELDS | SECRET_FIELDS) -> Callable[[dict[str, Any]], bool]:
+def parse_fields(text: str, supported: frozenset[str] = FIELDS) -> Callable[[dict[str, Any]], bool]:
     """Read a field selector: `path=value`, `path==value`, `path!=value`, joined by commas; the predicate takes an object.
 
-    Only paths in `supported` are allowed; pass FIELDS, EVENT_FIELDS or SECRET_FIELDS to be as strict as Kubernetes is.
+    Only paths in `supported` are allowed: Kubernetes has EVENT_FIELDS for Events, SECRET_FIELDS for Secrets, FIELDS for the rest.
     """
     _bounded(text)
     tests: list[Callable[[dict[str, Any]], bool]] = []

@@ -10,9 +10,8 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from reconciler.api import kubeconfig, upkeep
+from reconciler.api import kubeconfig, secretcheck, upkeep
 from reconciler.api.bootstrap import bootstrap
-from reconciler.api.codec import Codec
 from reconciler.api.core import Core
 from reconciler.api.front import Front
 from reconciler.api.gc import GarbageCollector
@@ -20,7 +19,6 @@ from reconciler.api.inprocess import InProcessClient
 from reconciler.api.pki import check_secret
 from reconciler.api.resources import Registry, registry
 from reconciler.api.routes import Routes
-from reconciler.api.secretbox import SecretBox
 from reconciler.api.settings import ApiSettings
 from reconciler.api.store import Store
 from reconciler.api.watch import Hub
@@ -61,8 +59,10 @@ class ApiServer(Front):
         """The kubeconfig that it wrote."""
         return self.home.kubeconfig
 
-    async def start(self) -> None:
+    async def start(self, *, discard_secrets: bool = False) -> None:
         """Check the files, open the database, listen, write the kubeconfig.
+
+        `discard_secrets` deletes the Secrets that the key does not open.
 
         Raises UnsafeFile, StoreError, SecretBoxError or OSError, each of which says what to do.
         """
@@ -71,7 +71,11 @@ class ApiServer(Front):
             check_secret(path)
         self.store = Store(self.home.database, self.settings.store)
         self.store.open()
-        codec = Codec(SecretBox.from_file(self.pki.secrets_key))
+        try:
+            codec = await secretcheck.opened(self.store, self._types, self.pki.secrets_key, discard=discard_secrets)
+        except BaseException:
+            await self.store.close()
+            raise
         self.core = Core(self.store, self._types, codec, self._clock)
         self.hub = Hub(self.store, self._types, codec)
         self.client = InProcessClient(self.core)

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from reconciler.api.jsonvalue import Object, clone
 from reconciler.api.objectmeta import root_schema
+from specs.scalars import cut
 
 MAX_ECHO = 64
 """Characters of a wrong value that an error repeats at most."""
@@ -198,8 +199,7 @@ def _path(loc: tuple[int | str, ...], obj: Any, *, missing: bool) -> str:
 
 def _echo(value: Any) -> str:
     if type(value) is str:
-        cut = value if len(value) <= MAX_ECHO else f"{value[:MAX_ECHO]}…"
-        return orjson.dumps(cut).decode()
+        return orjson.dumps(cut(value, MAX_ECHO)).decode()
     if value is None or isinstance(value, bool | int | float):
         return orjson.dumps(value).decode()
     return f'"{_json_type(value)}"'

@@ -54,7 +54,7 @@ async def stream(
                 yield lines
                 at = taken
             if options.initial_events and options.bookmarks:
-                yield bookmark(rtype, at, done=True)
+                yield bookmark(rtype, at, options.form, done=True)
         elif at > core.store.newest():  # from another life of the database: nothing can follow it
             raise Expired
         while page := _page(core, rtype, at):
@@ -97,19 +97,21 @@ async def _live(
         news = await watcher.wait(min(left, max(said + bookmark_seconds - clock(), 0.001)))
         lines = b"".join(watcher.line(happening, options.form) for happening in news)
         if options.bookmarks and not lines and clock() - said >= bookmark_seconds and not hub.closing:
-            lines = bookmark(rtype, max(hub.store.delivered, watcher.after))
+            lines = bookmark(rtype, max(hub.store.delivered, watcher.after), options.form)
         if lines or not options.bookmarks:
             said = clock()
         if lines:
             yield lines
 
 
-def bookmark(rtype: ResourceType, rv: int, *, done: bool = False) -> bytes:
+def bookmark(rtype: ResourceType, rv: int, form: Form, *, done: bool = False) -> bytes:
     """A line that says how far the watch has come."""
     metadata: dict[str, object] = {"resourceVersion": str(rv), "creationTimestamp": None}
     if done:
         metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
-    return event("BOOKMARK", orjson.dumps({"kind": rtype.kind, "apiVersion": rtype.api_version, "metadata": metadata}))
+    partial = form.kind == "PartialObjectMetadata"
+    kind, api_version = (form.kind, "meta.k8s.io/v1") if partial else (rtype.kind, rtype.api_version)
+    return event("BOOKMARK", orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
 
 
 def _error(error: ApiError) -> bytes:

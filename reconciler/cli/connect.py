@@ -20,7 +20,7 @@ def open_api(args: argparse.Namespace) -> tuple[Api, str]:
 
 def open_daemon(args: argparse.Namespace) -> Api:
     """Connect to the daemon: the same server, unless the kubeconfig names the daemon in a context of its own."""
-    return Api(kubeconfig.load(args.kubeconfig, home=args.home, context=kubeconfig.DAEMON_CONTEXT))
+    return Api(kubeconfig.load_daemon(args.kubeconfig, home=args.home))
 
 
 def ask_daemon(

@@ -37,6 +37,28 @@ def home_folder(home: str | None = None) -> str:
 
 def load(path: str | None = None, *, home: str | None = None, context: str | None = None) -> Access:
     """Read the kubeconfig at `path`, or the home's. UnreachableError where the home has none: there is no daemon yet."""
+    data, path = _data(path, home)
+    return choose(data, path, context)
+
+
+def load_daemon(path: str | None = None, *, home: str | None = None) -> Access:
+    """Where the daemon answers: at the API server, unless a context (of this file, or of the home's) says otherwise."""
+    if path is not None:
+        data, shown = _data(path, home)
+        if _named(data, "contexts", DAEMON_CONTEXT):
+            return choose(data, shown, DAEMON_CONTEXT)
+        try:
+            data, shown = _data(None, home)
+        except UnreachableError:
+            return load(path)
+        if not _named(data, "contexts", DAEMON_CONTEXT):
+            return load(path)
+        return choose(data, shown, DAEMON_CONTEXT)
+    return load(home=home, context=DAEMON_CONTEXT)
+
+
+def _data(path: str | None, home: str | None) -> tuple[dict[str, Any], str]:
+    """The content of the file at `path`, else of the home's; and where it was."""
     given = path is not None
     path = os.path.expanduser(path) if path else os.path.join(home_folder(home), "kubeconfig")
     try:
@@ -50,7 +72,7 @@ def load(path: str | None = None, *, home: str | None = None, context: str | Non
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise CliError(f"cannot read kubeconfig {path}: {error}; check its permissions and content") from error
-    return choose(parse(text, path), path, context)
+    return parse(text, path), path
 
 
 def parse(text: str, path: str = "kubeconfig") -> dict[str, Any]:

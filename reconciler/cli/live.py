@@ -16,7 +16,7 @@ from reconciler.cli.conditions import SUMMARY, condition, summary
 from reconciler.cli.connect import ask_daemon
 from reconciler.cli.errors import CliError
 from reconciler.cli.kinds import Kind, ours
-from reconciler.cli.kubeconfig import DAEMON_CONTEXT, load
+from reconciler.cli.kubeconfig import load, load_daemon
 from reconciler.cli.table import render
 from reconciler.cli.terminal import clean, coloured
 from reconciler.cli.verbs.status import problem
@@ -31,7 +31,7 @@ STATUS_SECONDS = 2.0
 def show(home: Home, alive: Callable[[], bool]) -> None:
     """Draw until `alive` says no, or Ctrl-C."""
     api = Api(load(home=str(home.root)))
-    daemon = Api(load(home=str(home.root), context=DAEMON_CONTEXT))
+    daemon = Api(load_daemon(home=str(home.root)))
     kinds = ours(api)
     follower, world = Follower(api, kinds, None), World()
     names = {kind.plural: kind for kind in kinds}

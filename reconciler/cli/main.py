@@ -9,7 +9,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "The daemon",
         (
             ("up", "Start the daemon and follow a folder of YAML"),
-            ("down", "Stop the daemon and its local processes; its state stays"),
+            ("down", "Stop the daemon and its local processes, or follow a folder no more; its state stays"),
             ("status", "Show the daemon, its sources, what waits and what fails"),
             ("logs", "Show what an object's processes say, or the daemon's log"),
             ("confirm", "Allow a large removal that waits for a yes"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from reconciler.cli.errors import CliError
 from reconciler.cli.terminal import clean
-from reconciler.home import Home
+from reconciler.home import Home, HomeUnusable
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -80,12 +80,15 @@ def command(home: Home, kubeconfig: str | None) -> list[str]:
 
 
 def start(home: Home, kubeconfig: str | None, *, detached: bool, visible: bool = False) -> subprocess.Popen[bytes]:
-    """Start the daemon and return once it answers. CliError with its last words if it ends before.
+    """Start the daemon and return once it answers. CliError if it cannot, with its last words if it ends before.
 
     Detached: in a session of its own, so that no terminal's end takes it along. Its output goes to the log file; with
     `visible` (a foreground without a terminal, such as a container's) it stays on stderr.
     """
-    home.prepare()
+    try:
+        home.prepare()
+    except HomeUnusable as error:
+        raise CliError(f"cannot start the daemon: {error}") from error
     log = home.logs / "daemon.log"
     before = log.stat().st_size if log.exists() else 0
     with open(log, "ab", opener=_private) as out:

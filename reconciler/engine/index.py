@@ -20,6 +20,8 @@ class Index:
     _owners: dict[Key, tuple[str, ...]] = field(default_factory=dict)
     _refs: dict[str, dict[str, Key]] = field(default_factory=lambda: defaultdict(dict))
     _refs_of: dict[Key, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    _keys_of: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    _importers: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
 
     def update(self, key: Key, uid: str, references: Iterable[Reference], owners: Iterable[str]) -> None:
         """Take in an object: its UID, what it refers to, and the UIDs of its owners."""
@@ -37,17 +39,23 @@ class Index:
                 self._dependents[reference].add(key)
             self._references[key] = new
 
-    def record(self, key: Key, provider: str, refs: Set[str]) -> None:
-        """Take in the external ids on record for an object."""
+    def record(self, key: Key, provider: str, refs: Set[str], *, imports: bool = False) -> None:
+        """Take in the account that an object lives in, its external ids on record, and whether others made what it looks at."""
+        (self._importers[provider].add if imports else self._importers[provider].discard)(key)
         new = (provider, frozenset(refs))
         if (old := self._refs_of.get(key)) == new:
             return
         if old:
-            for ref in old[1]:
-                self._refs[old[0]].pop(ref, None)
+            self._drop(key, *old)
         for ref in refs:
             self._refs[provider][ref] = key
+        self._keys_of[provider].add(key)
         self._refs_of[key] = new
+
+    def _drop(self, key: Key, provider: str, refs: Set[str]) -> None:
+        self._keys_of[provider].discard(key)
+        for ref in refs:
+            self._refs[provider].pop(ref, None)
 
     def forget(self, key: Key) -> None:
         """The object is gone."""
@@ -57,8 +65,8 @@ class Index:
             self._dependents[reference].discard(key)
         self._owners.pop(key, None)
         if old := self._refs_of.pop(key, None):
-            for ref in old[1]:
-                self._refs[old[0]].pop(ref, None)
+            self._importers[old[0]].discard(key)
+            self._drop(key, *old)
 
     def by_uid(self, uid: str) -> Key | None:
         """The object of this UID, if we know it."""
@@ -77,8 +85,12 @@ class Index:
         return self._refs.get(provider, {})
 
     def keys_of(self, provider: str) -> frozenset[Key]:
-        """All objects with something on record in one account."""
-        return frozenset(self._refs.get(provider, {}).values())
+        """All objects that live in one account, also those that have nothing there yet."""
+        return frozenset(self._keys_of.get(provider, ()))
+
+    def importers(self, provider: str) -> frozenset[Key]:
+        """The objects of one account that look at what others made: it carries no tag of ours, so no survey shows it."""
+        return frozenset(self._importers.get(provider, ()))
 
     @property
     def keys(self) -> Set[Key]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 import structlog
 
 from drivers.contract import LeaseLost
-from reconciler.client import LEASES, ApiError, Client, Object
+from reconciler.client import LEASES, ApiError, ApiUnavailable, Client, Object
 from reconciler.engine.clock import Clock, from_text, to_text_micro
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Lease:
         """Wait until this daemon leads."""
         while True:
             try:
-                if await self._try():
+                if await self._attempt():
                     log.info("lease.acquired", identity=self.identity)
                     return
             except ApiError as error:
@@ -66,7 +66,7 @@ class Lease:
         while self.held:
             await asyncio.sleep(self.seconds / 3)
             try:
-                if not await self._try():
+                if not await self._attempt():
                     break
             except ApiError as error:
                 log.warning("lease.not_renewed", error=str(error))
@@ -80,9 +80,18 @@ class Lease:
         self._until = 0.0
         body = {"spec": {"holderIdentity": "", "renewTime": None}}
         try:
-            await self.client.patch(LEASES, self.namespace, self.name, body)
-        except ApiError as error:
+            async with asyncio.timeout(self.seconds / 3):
+                await self.client.patch(LEASES, self.namespace, self.name, body)
+        except (ApiError, TimeoutError) as error:
             log.debug("lease.not_released", error=str(error))
+
+    async def _attempt(self) -> bool:
+        """Try, but not for long: an API server that is silent would keep us from noticing that the lease is over."""
+        try:
+            async with asyncio.timeout(self.seconds / 3):
+                return await self._try()
+        except TimeoutError as error:
+            raise ApiUnavailable(f"no answer within {self.seconds / 3:.1f} s") from error
 
     async def _try(self) -> bool:
         asked = boot_time()

@@ -27,6 +27,14 @@ RETRY_BASE_SECONDS: Mapping[Reason, float] = {Reason.QUOTA_EXCEEDED: 60.0, Reaso
 RETRY_CAP_SECONDS = 900.0
 
 
+def reason_of(row: Mapping[str, Any]) -> Reason:
+    """The reason that a stored row gives. Others may write a status too: a word that is not on our list says nothing."""
+    try:
+        return Reason(row["reason"])
+    except ValueError:
+        return Reason.INTERNAL_ERROR
+
+
 def rows(status: Mapping[str, Any], field: str) -> list[Record]:
     """The records under one field, none if it is absent."""
     return status.get(field) or []
@@ -35,6 +43,11 @@ def rows(status: Mapping[str, Any], field: str) -> list[Record]:
 def recorded(status: Mapping[str, Any]) -> dict[str, str]:
     """Part name → external id, for every part on record."""
     return {row["name"]: row["ref"] for row in rows(status, "parts")}
+
+
+def own_refs(status: Mapping[str, Any], imported: Mapping[str, str]) -> frozenset[str]:
+    """The ids of what is ours and should be there: not what was imported, not what is being deleted."""
+    return frozenset(row["ref"] for row in rows(status, "parts") if row["name"] not in imported and not row.get("deleting"))
 
 
 def with_part(status: Status, part: str, ref: str) -> Status:
@@ -74,8 +87,13 @@ class Settled:
     """Part → seconds until its intent may be given up."""
 
 
-def settle(status: Status, seen: Seen, settle_seconds: Mapping[str, float], now: datetime) -> Settled:
-    """Take the observations in: adopt what carries our tag, forget what was deleted as asked, keep doubtful intents open."""
+def settle(
+    status: Status, seen: Seen, settle_seconds: Mapping[str, float], now: datetime, since: datetime | None = None
+) -> Settled:
+    """Take the observations in: adopt what carries our tag, forget what was deleted as asked, keep doubtful intents open.
+
+    `since` is when this daemon began to lead: whoever stored an older intent may have sent it until then.
+    """
     for part, observation in seen.items():
         match observation:
             case Present(ref=ref) | Duplicate(keep=Present(ref=ref)):
@@ -88,7 +106,9 @@ def settle(status: Status, seen: Seen, settle_seconds: Mapping[str, float], now:
     open_until = {}
     for intent in rows(status, "intents"):
         part = intent["part"]
-        left = settle_seconds.get(part, 0.0) - (now - from_text(intent["time"])).total_seconds()
+        stored = from_text(intent["time"])
+        sent_until = max(stored, since) if since else stored
+        left = settle_seconds.get(part, 0.0) - (now - sent_until).total_seconds()
         if left > 0:
             open_until[part] = left
         elif isinstance(seen.get(part), Absent):
@@ -96,10 +116,13 @@ def settle(status: Status, seen: Seen, settle_seconds: Mapping[str, float], now:
     return Settled(status, open_until)
 
 
-def with_failure(status: Status, part: str, error: DriverError, generation: int, now: datetime) -> Status:
-    """The provider refused; nothing exists. Counted for this generation of the spec, so that a restart does not start over."""
+def with_failure(status: Status, part: str, error: DriverError, generation: int, now: datetime, scale: float = 1.0) -> Status:
+    """The provider refused; nothing exists. Counted for this generation of the spec, so that a restart does not start over.
+
+    The pause doubles with each failure; `scale` stretches it, but never below what the provider asked for.
+    """
     count = failures_of(status, part, generation) + 1
-    pause = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS.get(error.reason, 5.0) * 2.0 ** (count - 1))
+    pause = scale * min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS.get(error.reason, 5.0) * 2.0 ** min(count - 1, 60))
     pause = max(pause, error.retry_after or 0.0)
     return _with_row(status, part, count, generation, error.reason, str(error), now, pause)
 
@@ -112,8 +135,9 @@ def with_remedy(status: Status, part: str, reason: Reason, message: str, generat
 def _with_row(
     status: Status, part: str, count: int, generation: int, reason: Reason, message: str, now: datetime, pause: float
 ) -> Status:
-    row = {"part": part, "count": count, "generation": generation, "time": to_text(now), "reason": str(reason)}
-    row |= {"notBefore": to_text(now + timedelta(seconds=pause)), "message": message[:1024]}
+    row = {"part": part, "count": count, "generation": generation, "time": to_text_micro(now), "reason": str(reason)}
+    not_before = now + timedelta(seconds=pause, microseconds=999_999)  # whole seconds are stored: never earlier than asked
+    row |= {"notBefore": to_text(not_before), "message": message[:1024]}
     return {**status, "failures": [*(r for r in rows(status, "failures") if r["part"] != part), row]}
 
 
@@ -138,7 +162,7 @@ def may_try(status: Mapping[str, Any], part: str, generation: int, now: datetime
     """Say whether a call that was refused before may be tried again now: None if it may."""
     if not (past := failure(status, part, generation)):
         return None
-    reason, count = Reason(past["reason"]), past["count"]
+    reason, count = reason_of(past), past["count"]
     if reason is InvalidConfiguration.reason:
         return Stop(reason, f"{past['message']}; not tried again before the spec changes")
     left = (from_text(past["notBefore"]) - now).total_seconds()

@@ -6,17 +6,21 @@ import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
-from drivers.contract import LeaseLost, Survey, Unknown
-from reconciler.client import ApiError
+from drivers.contract import Driver, LeaseLost, Survey, Unknown
+from reconciler.client import ApiUnavailable
 from reconciler.engine.engine import Again, Engine, Failed
 from reconciler.engine.kind import Key
 from reconciler.engine.workqueue import WorkQueue
 from reconciler.metrics import METRICS
 
 log = structlog.get_logger()
+
+REMEMBER_SECONDS = 600.0
+"""Longer than any list call takes."""
 
 
 @dataclass(slots=True)
@@ -25,18 +29,23 @@ class Runner:
 
     engine: Engine
     workers: int = 16
-    poll_seconds: float = 30.0
+    poll_seconds: float = 60.0
     pass_seconds: float = 120.0
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
+    trouble: str = ""
+    """Why the last pass could not read or store; empty once one can."""
     _after: dict[Key, float] = field(default_factory=dict)
+    _acted: dict[Key, float] = field(default_factory=dict)
+    """Key → when the last pass that may have changed something ended."""
     _prints: dict[str, dict[str, int] | None] = field(default_factory=dict)
 
     def wake(self, key: Key, after: float | None = None) -> None:
-        """Look at this object soon; an observation as old as `after` will do, by default none older than the pass."""
-        if after is None:
-            self._after.pop(key, None)
-        else:
-            self._after[key] = after
+        """Look at this object soon; an observation as old as `after` will do, by default none older than this call.
+
+        Of several wake-ups the latest time counts. An observation is never older than what we last did to the object ourselves.
+        """
+        wanted = self.engine.clock.monotonic() if after is None else after
+        self._after[key] = max(wanted, self._after.get(key, wanted))
         self.queue.add(key)
 
     def wake_all(self, keys: Iterable[Key], after: float | None = None) -> None:
@@ -59,25 +68,31 @@ class Runner:
             key = await self.queue.get()
             try:
                 await self._one(key)
+            except asyncio.CancelledError:  # the lease was lost: should we lead again, this pass is not forgotten
+                self.wake(key)
+                raise
             finally:
                 self.queue.done(key)
 
     async def _one(self, key: Key) -> None:
         clock = self.engine.clock
-        after = self._after.pop(key, clock.monotonic())
         started = clock.monotonic()
+        after = max(self._after.pop(key, started), self._acted.get(key, 0.0))
         outcome = "error"
+        acted = True
         try:
             with structlog.contextvars.bound_contextvars(plural=key.plural, namespace=key.namespace, name=key.name):
                 async with asyncio.timeout(self.pass_seconds):
                     again = await self.engine.reconcile(key, after)
             self._requeue(key, again)
-            outcome = "ok"
+            acted = again.seconds is not None
+            outcome, self.trouble = "ok", ""
         except LeaseLost as error:
             outcome = "fenced"
             log.warning("engine.fenced", key=str(key), error=str(error))
             self.queue.add_after(key, 1.0)
         except Failed as error:
+            self.trouble = str(error) if isinstance(error.__cause__, ApiUnavailable) else self.trouble
             METRICS.retries.labels(key.plural).inc()
             delay = self.queue.retry(key)
             if error.retry_after:
@@ -89,6 +104,8 @@ class Runner:
             log.exception("engine.broken", key=str(key), retry_in=round(self.queue.retry(key), 1))
             await self._say_broken(key, error)
         finally:
+            if acted:
+                self._acted[key] = clock.monotonic()
             METRICS.reconciled(key.plural, outcome, clock.monotonic() - started)
 
     def _requeue(self, key: Key, again: Again) -> None:
@@ -103,24 +120,38 @@ class Runner:
     async def _say_broken(self, key: Key, error: Exception) -> None:
         try:
             await self.engine.say_broken(key, error)
-        except ApiError as failed:
-            log.warning("engine.cannot_say", key=str(key), error=str(failed))
+        except Exception as failed:  # saying that it is broken must not break more
+            log.warning("engine.cannot_say", key=str(key), error=repr(failed))
 
     async def _survey_forever(self) -> None:
         """One list call per driver and round wakes exactly the objects whose parts changed outside."""
         while True:
             await asyncio.sleep(self.poll_seconds * (0.9 + 0.2 * random.random()))  # noqa: S311
             await self.survey()
+            past = self.engine.clock.monotonic() - REMEMBER_SECONDS
+            self._acted = {key: when for key, when in self._acted.items() if when > past}
 
     async def survey(self) -> dict[str, float]:
-        """Survey every driver once; returns provider → the time of its oldest survey, for those that answered."""
-        taken: dict[str, float] = {}
-        for provider, drivers in list(self.engine.drivers.items()):
-            answers = await asyncio.gather(*(driver.survey() for driver in drivers.values()))
-            for driver, answer in zip(drivers.values(), answers, strict=True):
-                self._compare(provider, driver.name, answer)
-            if all(isinstance(answer, Survey) for answer in answers):
-                taken[provider] = min(answer.taken for answer in answers if isinstance(answer, Survey))
+        """Survey every driver once; returns provider → the time of its oldest survey, for those that answered.
+
+        All at once: a provider that is silent keeps no other from being looked at.
+        """
+        guard = self.engine.guard
+        for driver in guard.forget_empty():
+            self._prints.pop(driver, None)
+        providers = list(guard.drivers)
+        times = await asyncio.gather(*(self._survey(provider, list(guard.drivers[provider].values())) for provider in providers))
+        return {provider: taken for provider, taken in zip(providers, times, strict=True) if taken is not None}
+
+    async def _survey(self, provider: str, drivers: list[Driver[Any]]) -> float | None:
+        answers = await asyncio.gather(*(driver.survey() for driver in drivers))
+        for driver, answer in zip(drivers, answers, strict=True):
+            self._compare(provider, driver.name, answer)
+        surveys = [answer for answer in answers if isinstance(answer, Survey)]
+        if len(surveys) < len(answers):
+            return None
+        taken = min(survey.taken for survey in surveys)
+        self.wake_all(self.engine.index.importers(provider), taken)
         return taken
 
     def _compare(self, provider: str, driver: str, answer: Survey | Unknown) -> None:

@@ -11,10 +11,16 @@ from typing import Any
 
 from drivers.contract import Owner
 from reconciler import crash
-from reconciler.client import Client, Object, ours
+from reconciler.client import ApiError, Client, Object, ours
 from reconciler.engine.kind import Key, Kind
-from reconciler.engine.record import Status, merge_diff
+from reconciler.engine.record import Status, merge_diff, own_refs
 from specs.meta import FINALIZER, PAUSED_ANNOTATION, Resource
+
+
+def paused(obj: Object) -> bool:
+    """Whether a person said, by annotation: hands off."""
+    value = (obj["metadata"].get("annotations") or {}).get(PAUSED_ANNOTATION)
+    return value is not None and value.lower() != "false"
 
 
 @dataclass(slots=True)
@@ -50,8 +56,7 @@ class Subject:
     @property
     def paused(self) -> bool:
         """Whether a person said: hands off."""
-        value = (self.obj["metadata"].get("annotations") or {}).get(PAUSED_ANNOTATION)
-        return value is not None and value.lower() != "false"
+        return paused(self.obj)
 
     @property
     def finalized(self) -> bool:
@@ -64,8 +69,23 @@ class Subject:
         meta = self.obj["metadata"]
         return Owner(self.installation, self.kind.resource.names.kind, meta["namespace"], meta["name"], meta["uid"])
 
+    @property
+    def provider(self) -> str:
+        """The account that its parts live in."""
+        return self.kind.provider(self.model)
+
+    @property
+    def own_refs(self) -> frozenset[str]:
+        """The ids of its parts that are ours and should be there."""
+        return own_refs(self.status, self.kind.imported(self.model))
+
+    @property
+    def on_record(self) -> bool:
+        """Whether anything was, or was about to be, made outside. Without that, nothing can be there."""
+        return bool(self.status.get("parts") or self.status.get("intents"))
+
     async def write_finalizers(self, *, present: bool) -> None:
-        """Put our finalizer on, or take it off; ApiError 409 or 422 if the object changed meanwhile."""
+        """Put our finalizer on, or take it off; ApiError 409 if the object changed meanwhile."""
         meta = self.obj["metadata"]
         names = [name for name in meta.get("finalizers") or [] if name != FINALIZER]
         wanted = [*names, FINALIZER] if present else names
@@ -74,7 +94,12 @@ class Subject:
             {"op": "add", "path": "/metadata/finalizers", "value": wanted},
         ]
         async with crash.point("write", f"finalizer {self.key}"):
-            self.obj = await self.client.patch(ours(self.key.plural), self.key.namespace, self.key.name, patch, "json")
+            try:
+                self.obj = await self.client.patch(ours(self.key.plural), self.key.namespace, self.key.name, patch, "json")
+            except ApiError as error:
+                if error.code != 422:
+                    raise
+                raise ApiError(409, "Conflict", error.message) from error  # the test of the resourceVersion failed
 
     async def check_current(self) -> None:
         """Make sure that what was read is still so: an empty write under its resourceVersion; ApiError 409 if it is not.

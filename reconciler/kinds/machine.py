@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
-from drivers.contract import Done, Driver, Plan, Present, Seen, Step, Stop, Unknown, Wait
+from drivers.contract import Done, Driver, Duplicate, Plan, Present, Seen, Step, Stop, Unknown, Wait
 from drivers.local.facts import Facts
 from drivers.simulated.live import Address, Server
 from reconciler.client import SECRETS
@@ -44,7 +44,8 @@ class MachineKind:
         if obj.spec.simulated is None:
             return {"host": self.providers.local}
         cloud = await self.providers.simulated(obj.spec.simulated, obj.metadata.namespace or "default")
-        return {part: cloud[part.partition("/")[0]] for part in sorted(_wanted(obj.spec) | _on_record(obj))}
+        parts = sorted(_wanted(obj.spec) | _on_record(obj))  # others may write a status too: what we cannot name is not ours
+        return {part: cloud[table] for part in parts if (table := part.partition("/")[0]) in cloud}
 
     def imported(self, obj: Machine) -> Mapping[str, str]:
         """The server that somebody else made, by its id."""
@@ -96,6 +97,11 @@ class MachineKind:
                 provisioned = Verdict("Provisioned", "False", ready.reason, ready.message)
         yield ready
         yield provisioned
+        for part, observation in seen.items():
+            if isinstance(observation, Duplicate):
+                message = f"{len(observation.extra) + 1} of {part} carry our tag: {observation.keep.ref} is kept, the rest goes"
+                yield Verdict("DuplicateExternal", "True", Reason.DUPLICATE_EXTERNAL, message)
+                break
         yield Verdict("Bootstrapped", "True", Reason.NOT_REQUIRED, "nothing is installed on the hosts of this provider")
 
 

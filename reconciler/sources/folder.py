@@ -88,6 +88,7 @@ class FolderSource:
         self._plan = SyncPlan()
         self._shown: tuple[Live, ...] = ()
         self._report = Report(id, str(path), recorder)
+        self._changed = 0
         self._failures = 0
 
     # --- what others call ---------------------------------------------------------------------------------------------
@@ -261,6 +262,8 @@ class FolderSource:
             return
         self._refused.pop(want.key, None)
         self._refusals.forget(want.key)
+        before = self._ledger.objects.get(want.key)
+        self._changed += there is not None and (before is None or before.version != there.version)
         self._applied[want.key] = want.digest
         self._ledger.applied(want, there)
 
@@ -292,6 +295,9 @@ class FolderSource:
     # --- what to say, and when to look again --------------------------------------------------------------------------
 
     async def _conclude(self, scanned: Scan | Unreadable) -> None:
+        if self._changed:
+            self._report.applied(self.record.stored, self._changed)
+            self._changed = 0
         refused = [problem for _, problems in self._refused.values() for problem in problems]
         found = report.problems(self._files, self._desired.duplicates, refused, scanned)
         pending = tuple(str(obj.key) for obj in self._plan.pending)

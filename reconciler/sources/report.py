@@ -30,6 +30,11 @@ class Report:
         self._id, self._path, self._recorder = id, path, recorder
         self._told: set[tuple[Reason, str]] = set()
 
+    def applied(self, record: Object, count: int) -> None:
+        """So many objects were created or changed by one sync."""
+        objects = "1 object was" if count == 1 else f"{count} objects were"
+        self._recorder.say(record, "Normal", Reason.APPLIED, f"{objects} created or changed as the files say")
+
     def pruned(self, record: Object, obj: Live) -> None:
         """An object was deleted because no file holds it."""
         self._recorder.say(record, "Normal", Reason.PRUNED, f"{obj.key} was deleted: {obj.file} holds it no more")

@@ -220,6 +220,13 @@ async def test_a_restart_keeps_the_address(tmp_path: Path) -> None:
             await ApiServer(Home(tmp_path / "home"), port=port).start()
 
 
+async def test_the_port_is_none_that_outgoing_connections_get(tmp_path: Path) -> None:
+    """While the daemon is down nobody's outgoing connection can take its port: it lies below the system's range for those."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    async with running(tmp_path / "home") as server:
+        assert server.port < max(lowest, 32_768)
+
+
 def test_a_second_server_on_one_home_refuses(tmp_path: Path) -> None:
     """Two processes never write one database: the second says who holds it."""
     command = [sys.executable, "-m", "reconciler.api", "--home", str(tmp_path / "home")]

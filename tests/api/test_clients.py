@@ -59,6 +59,19 @@ async def test_a_list_holds_everything_however_long(client: Client) -> None:
     assert (await client.list(CONFIGMAPS, "kube-system"))[0] == []
 
 
+async def test_pages_hold_everything_as_of_one_moment(client: Client) -> None:
+    """What is read page by page is complete, no object twice, and no page knows what happened after the first."""
+    for i in range(501):
+        await client.create(CONFIGMAPS, "default", configmap(f"c{i:04}"))
+    found = []
+    async for page in client.pages(CONFIGMAPS):
+        if not found:
+            await client.create(CONFIGMAPS, "default", configmap("z-later"))
+        found += page
+    assert [item["metadata"]["name"] for item in found] == [f"c{i:04}" for i in range(501)]
+    assert {(item["apiVersion"], item["kind"]) for item in found} == {("v1", "ConfigMap")}
+
+
 async def test_versions_are_those_of_the_objects(client: Client) -> None:
     """What the informer audits itself by: the resourceVersion of each object, none of what is gone."""
     made = [await client.create(MACHINES, "default", machine(f"v-{number}")) for number in range(3)]

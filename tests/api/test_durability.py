@@ -7,14 +7,18 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
+from reconciler.api.secretbox import SecretBoxError
 from reconciler.api.server import ApiServer
 from reconciler.api.settings import ApiSettings, StoreSettings
 from reconciler.client import CONFIGMAPS, SECRETS, ApiError, ApiUnavailable, Client
+from reconciler.home import Home
 from reconciler.http_client import HttpClient
 from tests.support.apiserver import configmap, running, session
 
@@ -55,7 +59,7 @@ async def test_fault_12_kill_9_loses_no_acknowledged_write(tmp_path: Path, ackno
     acknowledged: set[str] = set()
     attempted: set[str] = set()
     workers = [asyncio.create_task(fill(client, i, acknowledged, attempted)) for i in range(8)]
-    while len(acknowledged) < acknowledged_before_the_kill:  # noqa: ASYNC110
+    while len(acknowledged) < acknowledged_before_the_kill:
         await asyncio.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
@@ -146,6 +150,11 @@ async def test_a_caller_that_gives_up_takes_nothing_back(server: ApiServer) -> N
 VALUE = "correct-horse-battery-staple"
 
 
+def secret() -> dict[str, Any]:
+    """A Secret that holds VALUE."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"p": VALUE}}
+
+
 def everything_on_disk(folder: Path) -> Iterable[tuple[Path, bytes]]:
     return [(path, path.read_bytes()) for path in folder.rglob("*") if path.is_file()]
 
@@ -170,19 +179,54 @@ async def test_secrets_are_not_on_disk_in_the_clear(tmp_path: Path) -> None:
         assert encoded.encode() not in content, path
 
 
-async def test_secrets_come_back_after_a_restart_and_not_without_their_key(tmp_path: Path) -> None:
-    """With the key they can be read for ever; with another key the answer is an error, not garbage."""
-    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"p": VALUE}}
+async def test_secrets_come_back_after_a_restart(tmp_path: Path) -> None:
+    """With their key they can be read for ever."""
     async with running(tmp_path / "home") as server:
-        await server.client.create(SECRETS, "default", body)
+        await server.client.create(SECRETS, "default", secret())
     async with running(tmp_path / "home") as server:
         assert await server.client.get(SECRETS, "default", "s") is not None
-    key = tmp_path / "home" / "pki" / "secrets.key"
-    key.write_bytes(bytes(32))
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        pytest.param(lambda key: key.write_bytes(bytes(32)), id="another-key"),
+        pytest.param(lambda key: key.unlink(), id="no-key"),
+        pytest.param(lambda key: key.write_bytes(b""), id="no-key-in-it"),
+    ],
+)
+async def test_a_lost_key_is_told_at_the_start(tmp_path: Path, lose: Callable[[Path], object]) -> None:
+    """Nothing starts on Secrets that cannot be read, no new key takes the old one's place, and the right key heals it."""
     async with running(tmp_path / "home") as server:
-        with pytest.raises(ApiUnavailable, match="the key does not fit; restore the key file"):
-            await server.client.get(SECRETS, "default", "s")
+        await server.client.create(SECRETS, "default", secret())
+    key = tmp_path / "home" / "pki" / "secrets.key"
+    right = key.read_bytes()
+    lose(key)
+    lost = key.read_bytes() if key.exists() else None
+    for _ in range(2):
+        with pytest.raises(SecretBoxError, match="restore"):
+            await ApiServer(Home(tmp_path / "home")).start()
+        assert (key.read_bytes() if key.exists() else None) == lost
+    key.touch(mode=0o600)
+    key.write_bytes(right)
+    async with running(tmp_path / "home") as server:
+        assert await server.client.get(SECRETS, "default", "s") is not None
+
+
+async def test_what_a_lost_key_sealed_can_be_given_up(tmp_path: Path) -> None:
+    """The command that the error names deletes those Secrets and nothing else; the next start goes well, watches included."""
+    home = tmp_path / "home"
+    async with running(home) as server:
+        await server.client.create(SECRETS, "default", secret())
         await server.client.create(CONFIGMAPS, "default", configmap("a"))
+    (home / "pki" / "secrets.key").write_bytes(bytes(32))
+    command = [sys.executable, "-m", "reconciler.api", "--home", str(home), "--discard-secrets"]
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    async with running(home) as server:
+        assert await server.client.list(SECRETS) == ([], ANY)
+        assert await server.client.get(CONFIGMAPS, "default", "a") is not None
+        await server.client.create(SECRETS, "default", secret())
 
 
 async def test_a_wrong_secret_is_not_repeated(server: ApiServer) -> None:

@@ -52,7 +52,8 @@ async def test_generated_names_are_unique(http: aiohttp.ClientSession) -> None:
         ({"metadata": {"name": "../x"}}, 422, "metadata.name"),
         ({"metadata": {"name": ""}}, 422, "metadata.name"),
         ({"metadata": {}}, 422, "metadata.name"),
-        ({"metadata": {"name": 5}}, 422, "metadata.name"),
+        ({"metadata": {"name": 5}}, 400, ""),
+        ({"metadata": {"name": "a", "ownerReferences": [5]}}, 400, ""),
         ({"metadata": {"name": "a", "labels": {"bad key!": "x"}}}, 422, "metadata.labels"),
         ({"metadata": {"name": "a", "labels": {"k": "bad value!"}}}, 422, "metadata.labels"),
         ({"metadata": {"name": "a", "labels": {"k": 5}}}, 422, "metadata.labels.k"),
@@ -278,7 +279,8 @@ async def test_a_finalizer_keeps_the_object(server: ApiServer, http: aiohttp.Cli
         await server.client.patch(MACHINES, "default", "a", more)
     with pytest.raises(ApiError, match="already exists"):
         await server.client.create(MACHINES, "default", machine("a"))
-    await server.client.patch(MACHINES, "default", "a", {"metadata": {"finalizers": []}})
+    last = await server.client.patch(MACHINES, "default", "a", {"metadata": {"finalizers": []}})
+    assert last["kind"] == "Machine", "who patches is answered with the object, also when that was its end"
     assert await server.client.get(MACHINES, "default", "a") is None
 
 
@@ -329,6 +331,7 @@ async def test_the_namespaces_of_every_cluster_stay(http: aiohttp.ClientSession)
         ("GET", f"{PATH}?resourceVersion=99999999", 504),
         ("GET", f"{PATH}?labelSelector=a%3D%3D%3Db", 400),
         ("GET", f"{PATH}?fieldSelector=spec.local%3Dx", 400),
+        ("GET", f"{PATH}?fieldSelector=type%3Dx", 400),
         ("POST", "/apis/anneal.dev/v1alpha1/machines", 405),
         ("POST", f"{PATH}/a", 405),
         ("PUT", PATH, 405),

@@ -82,3 +82,12 @@ def test_an_untrusted_server_is_not_spoken_to(served: Cli, tmp_path: Path) -> No
     untrusted = served("get", "machines", "--kubeconfig", str(file))
     assert untrusted.code == 4
     assert "cannot trust" in untrusted.err
+
+
+def test_a_home_that_cannot_be_is_told(installed: Cli, tmp_path: Path) -> None:
+    """A file where the home should be: one line that says what to set, no trace."""
+    (tmp_path / "file").write_text("")
+    done = installed("up", "-d", "--home", str(tmp_path / "file"))
+    assert done.code == 1
+    assert "ANNEAL_HOME" in done.err
+    assert len(done.err.splitlines()) == 1

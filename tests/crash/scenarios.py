@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from reconciler.client import ApiError, Object
-from tests.support.world import MACHINES, World, settled
+import aiohttp
+import yaml
+
+from reconciler.client import ApiError, ApiUnavailable, Object
+from tests.support.daemon import machine
+from tests.support.world import MACHINES, World, ask, settled
 
 PAIR = {"key": "role", "value": "worker"}
 
@@ -22,8 +27,8 @@ class Scenario:
     points: int
     begin: Callable[[World, str], Awaitable[Any]]
     over: Callable[[Object | None], bool]
-    exists: bool = True
-    """Whether the Machine is there and Ready before it begins."""
+    before: Callable[[World, str], Awaitable[Any]] | None = None
+    """Makes the Machine that it is about, if there is one before; it is Ready when the scenario begins."""
 
 
 async def create(world: World, name: str) -> None:
@@ -50,6 +55,31 @@ async def delete(world: World, name: str) -> None:
     await world.client.delete(MACHINES, "default", name)
 
 
+async def write_file(world: World, name: str) -> None:
+    """Put a Machine into the folder that the daemon follows; have it follow the folder, if it does not yet."""
+    folder = world.daemon.root / "specs"
+    folder.mkdir(exist_ok=True)
+    manifest = machine(name, simulated=world.spec(1))
+    draft = folder / f".{name}"
+    draft.write_text(yaml.safe_dump(manifest))
+    draft.rename(folder / f"{name}.yaml")
+    await follow(world, folder)
+
+
+async def remove_file(world: World, name: str) -> None:
+    """Take the Machine's file away."""
+    (world.daemon.root / "specs" / f"{name}.yaml").unlink(missing_ok=True)
+
+
+async def follow(world: World, folder: Path) -> None:
+    """`anneal up -d DIR`; ApiUnavailable if the daemon dies over it."""
+    try:
+        status, text = await ask(world.daemon, "/anneal/v1/sources", {"path": str(folder)})
+    except aiohttp.ClientError as error:
+        raise ApiUnavailable(str(error)) from error
+    assert status == 200, text
+
+
 def gone(obj: Object | None) -> bool:
     """There is no such Machine."""
     return obj is None
@@ -61,8 +91,10 @@ def quiet(obj: Object | None) -> bool:
 
 
 SCENARIOS = {
-    "create": Scenario(17, create, quiet, exists=False),
-    "change": Scenario(6, change, quiet),
-    "replace": Scenario(14, replace, quiet),
-    "delete": Scenario(12, delete, gone),
+    "create": Scenario(17, create, quiet),
+    "change": Scenario(5, change, quiet, before=create),
+    "replace": Scenario(16, replace, quiet, before=create),
+    "delete": Scenario(9, delete, gone, before=create),
+    "file": Scenario(10, write_file, quiet),
+    "no-file": Scenario(7, remove_file, gone, before=write_file),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from tests.crash.scenarios import SCENARIOS
@@ -22,7 +21,7 @@ POINTS = [
 async def test_the_sweep_reaches_every_point(name: str, bench: Bench) -> None:
     """No run passes more points than the sweep has tests for: a new call or write is swept, or this fails."""
     await bench.reference(name)
-    learned = bench.learned[name]
+    learned = bench.points(name)
     assert len(learned) <= SCENARIOS[name].points, f"raise `points` of {name!r} to {len(learned)}:\n" + "\n".join(learned)
 
 

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 import requests
 from kombu import Connection, Queue
-from tests.serving.conftest import row
-from tests.serving.test_reliability import Load, ended, later
-from tests.support import brokers
-from tests.support.serving import Model, deployed
 
 from serving.broker import folder as embedded
 from serving.broker.celery import BrokerDown, Publisher, make
 from serving.config import Config
 from serving.message import Ask
+from tests.serving.conftest import row
+from tests.serving.test_reliability import Load, ended, later
+from tests.support import brokers
+from tests.support.serving import Model, deployed
 
 embedded.register()
 
@@ -191,7 +191,9 @@ def test_on_rabbitmq(tmp_path: Path, store: Path, species: Model) -> None:
             assert (failed["state"], failed["error"]["reason"]) == ("FAILED", "WorkerLost")
             assert sum("kill" in line for line in up.diary.read_text().splitlines()) == 3
             with ThreadPoolExecutor(1) as pool:
-                lost = pool.submit(requests.post, f"{up.url}/predict", json={**row(species), "island": "kill"}, timeout=90).result()
+                lost = pool.submit(
+                    requests.post, f"{up.url}/predict", json={**row(species), "island": "kill"}, timeout=90
+                ).result()
             assert (lost.status_code, lost.json()["reason"]) == (500, "WorkerLost")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from tests.serving.conftest import row, tensors
 from tests.support.serving import Deployment, Model, deployed
 
@@ -35,12 +36,18 @@ ROWS: dict[str, tuple[Any, str, str]] = {
     "a number for a text": ({"island": 3}, "island", "expected a text, got a number"),
     "an object for a text": ({"island": {}}, "island", "expected a text, got an object"),
     "a very long text": ({"island": "x" * 10_001}, "island", "the text is longer than 10000 characters"),
-    "an unknown column": ({"bill_lenght_mm": 1}, "bill_lenght_mm", 'the model has no input "bill_lenght_mm": did you mean "bill_length_mm"?'),
+    "an unknown column": (
+        {"bill_lenght_mm": 1},
+        "bill_lenght_mm",
+        'the model has no input "bill_lenght_mm": did you mean "bill_length_mm"?',
+    ),
 }
 
 
 @pytest.mark.parametrize(("change", "path", "message"), ROWS.values(), ids=ROWS)
-def test_a_wrong_value_is_422_with_its_path(up: Deployment, species: Model, change: dict[str, Any], path: str, message: str) -> None:
+def test_a_wrong_value_is_422_with_its_path(
+    up: Deployment, species: Model, change: dict[str, Any], path: str, message: str
+) -> None:
     """In one row, and in many, where the path says which."""
     one = requests.post(f"{up.url}/predict", json={**row(species), **change}, timeout=30)
     assert (one.status_code, said(one)[path]) == (422, message)
@@ -129,13 +136,18 @@ def test_packed_requests_are_taken(up: Deployment, species: Model) -> None:
     """gzip and deflate."""
     body = json.dumps(row(species)).encode()
     for name, packed in (("gzip", gzip.compress(body)), ("deflate", zlib.compress(body))):
-        assert requests.post(f"{up.url}/predict", data=packed, headers={**JSON, "Content-Encoding": name}, timeout=30).status_code == 200
+        assert (
+            requests.post(f"{up.url}/predict", data=packed, headers={**JSON, "Content-Encoding": name}, timeout=30).status_code
+            == 200
+        )
 
 
 def test_a_hundred_megabytes_are_refused_before_they_are_sent(up: Deployment) -> None:
     """413 at the head of the request; the connection is closed."""
     with socket.create_connection(("127.0.0.1", up.port), timeout=10) as client:
-        client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 104857600\r\n\r\n{")
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 104857600\r\n\r\n{"
+        )
         assert client.recv(4096).startswith(b"HTTP/1.1 413")
 
 
@@ -146,17 +158,20 @@ def test_a_body_without_a_length_is_counted(up: Deployment) -> None:
         for _ in range(400):
             yield b" " * 65536
 
-    with pytest.raises(requests.ConnectionError) as refused:
-        answer = requests.post(f"{up.url}/predict", data=endless(), headers=JSON, timeout=30)
-        assert answer.status_code == 413
-        raise requests.ConnectionError("refused as it should be")
-    assert refused.value
+    try:
+        answered = requests.post(f"{up.url}/predict", data=endless(), headers=JSON, timeout=30).status_code
+    except requests.ConnectionError:  # cut off while it was still sending: the answer was never read
+        answered = 413
+    assert answered == 413
 
 
 def test_who_sends_slowly_is_cut_off(tmp_path: Path, store: Path, species: Model) -> None:
     """A byte now and then: 408 for a body, the end for a head, both at the limit; meanwhile others are served."""
     with deployed(tmp_path, store, species, web={"workers": 1, "threads": 4}, limits={"bodyTimeoutSeconds": 1.0}) as up:
-        heads = [b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n", b"GET / HTT"]
+        heads = [
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
+            b"GET / HTT",
+        ]
         clients = [socket.create_connection(("127.0.0.1", up.port), timeout=10) for _ in range(20)]
         over = threading.Event()
 
@@ -231,7 +246,10 @@ def test_more_than_can_wait_is_429_at_once(tmp_path: Path, store: Path, species:
 
 def test_the_pace_of_one_address_is_limited(tmp_path: Path, store: Path, species: Model) -> None:
     """Beyond requestsPerSecond it is 429 with Retry-After."""
-    with deployed(tmp_path, store, species, web={"workers": 1}, limits={"requestsPerSecond": 5}) as up, requests.Session() as session:
+    with (
+        deployed(tmp_path, store, species, web={"workers": 1}, limits={"requestsPerSecond": 5}) as up,
+        requests.Session() as session,
+    ):
         answers = [session.post(f"{up.url}/predict", json=row(species), timeout=30) for _ in range(15)]
         codes = [one.status_code for one in answers]
         assert codes[:5] == [200] * 5

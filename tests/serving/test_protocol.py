@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import requests
+from tritonclient import http as triton
+
 from tests.serving.conftest import row, tensors
 from tests.support.serving import Deployment, Model
-from tritonclient import http as triton
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 

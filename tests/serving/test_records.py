@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import brokers
-from tests.support.serving import ENVIRONMENT, ROOT
 
 from serving.app.service import Intake
 from serving.config import Config
 from serving.message import Failure
 from serving.records import DeadLetter, Job, RecordDown, Records, connect
+from tests.support import brokers
+from tests.support.serving import ENVIRONMENT, ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -39,7 +39,16 @@ def records(config: Config) -> Records:
 
 
 def job(name: str = "a", **change: Any) -> Job:
-    values = {"form": "rows", "revision": 1, "digest": "sha256:1", "queue": "r1", "rows": 1, "visitor": "v", "columns": {"x": [1.5, None]}, "accepted": 100.0}
+    values = {
+        "form": "rows",
+        "revision": 1,
+        "digest": "sha256:1",
+        "queue": "r1",
+        "rows": 1,
+        "visitor": "v",
+        "columns": {"x": [1.5, None]},
+        "accepted": 100.0,
+    }
     return Job(name, **{**values, **change})
 
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 import requests
-from tests.serving.conftest import row
-from tests.support.serving import ENVIRONMENT, ROOT, Deployment, Model, deployed
 
 from serving.app.service import Service
 from serving.config import load
+from tests.serving.conftest import row
+from tests.support.serving import ENVIRONMENT, ROOT, Deployment, Model, deployed
 
 LATER = {"Prefer": "respond-async"}
 

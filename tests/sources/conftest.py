@@ -124,7 +124,7 @@ async def until(ask: Callable[[], Any], expected: Any, seconds: float = 15) -> N
     answer = None
     try:
         async with asyncio.timeout(seconds):
-            while (answer := await ask()) != expected:  # noqa: ASYNC110 - the server has no event to wait for
+            while (answer := await ask()) != expected:
                 await asyncio.sleep(0.01)
     except TimeoutError:
         pytest.fail(f"expected {expected!r}, but it stayed {answer!r}")

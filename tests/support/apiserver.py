@@ -58,5 +58,5 @@ async def session(server: ApiServer, *, token: str | None = None, **options: Any
 async def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> None:
     """Return once `holds()`; TimeoutError if it does not become so in time. For what has no event to wait for."""
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110
+        while not holds():
             await asyncio.sleep(0.005)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ class Terminal:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self._master = master
-        self.process = subprocess.Popen(command, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        # login_tty makes it the controlling terminal, so that Ctrl-C is a signal
+        self.process = subprocess.Popen(command, env=env, preexec_fn=partial(os.login_tty, slave), close_fds=True)
         os.close(slave)
 
     @property

@@ -40,6 +40,10 @@ class DaemonProcess:
     env: Mapping[str, str] = field(default_factory=dict)
     args: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
+    module: str = "reconciler.daemon"
+    """What is run; tests that need a broken daemon have their own."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """What the last start was given on top of `env`."""
 
     @property
     def home(self) -> Home:
@@ -48,12 +52,13 @@ class DaemonProcess:
 
     async def start(self, env: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
         """Start it; with `wait`, return once it answers. AssertionError with the end of its log if it dies instead."""
+        self.extra = dict(env or {})
         self.root.mkdir(parents=True, exist_ok=True)
         self.home.pidfile.unlink(missing_ok=True)
         full = {key: value for key, value in os.environ.items() if not key.startswith("ANNEAL_")}
         full |= QUICK | dict(self.env) | dict(env or {}) | {"PYTHONUNBUFFERED": "1"}
         output = (self.root / "output.log").open("ab")
-        command = [sys.executable, "-m", "reconciler.daemon", "--home", str(self.root), *self.args]
+        command = [sys.executable, "-m", self.module, "--home", str(self.root), *self.args]
         self.process = subprocess.Popen(command, cwd=ROOT, env=full, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         output.close()
         if wait:

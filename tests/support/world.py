@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -10,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from reconciler.client import Client, Object, ours
 from reconciler.http_client import HttpClient
+from specs.meta import PAUSED_ANNOTATION
 from tests.support.cloud import CloudAdmin, CloudProcess
 from tests.support.daemon import DaemonProcess, condition_of, machine, machine_until, ready, until
 
@@ -32,6 +38,8 @@ class World:
     cloud: CloudProcess
     daemon: DaemonProcess
     client: Client
+    reusable: bool = True
+    """Whether another test may go on with this daemon, once its Machines are gone."""
 
     @property
     def admin(self) -> CloudAdmin:
@@ -80,9 +88,12 @@ class World:
         await until(look, seconds, lambda: f"Machine {name} is still there")
 
     async def rounds(self, count: int = 2, table: str = "servers") -> None:
-        """Wait until the daemon has looked over the whole cloud so many times more: what it had in mind to do it has done."""
+        """Wait until the daemon has looked over the whole cloud so many times more: what it had in mind to do it has done.
+
+        One more list than that is awaited: the first may have been under way already.
+        """
         start = self.admin.reads().get(f"list {table}", 0)
-        await until(lambda: self.admin.reads().get(f"list {table}", 0) >= start + count, 30, lambda: "the daemon does not look")
+        await until(lambda: self.admin.reads().get(f"list {table}", 0) > start + count, 30, lambda: "the daemon does not look")
 
     def counts(self, owner: str | None = None) -> tuple[Counter[str], Counter[str]]:
         """How many creates and deletes took place, by table; of one owner or of all."""
@@ -97,6 +108,18 @@ class World:
         """How many things there are, by table, without the tables that are empty."""
         return {table: len(things) for table, things in self.admin.inventory().items() if things}
 
+    async def tidy(self, seconds: float = 4) -> None:
+        """Delete all Machines, and wait until they are gone; AssertionError if they are not in time."""
+        self.admin.faults()
+        for item in (await self.client.list(MACHINES))[0]:
+            await self.annotate(item["metadata"]["name"], PAUSED_ANNOTATION, None)
+            await self.delete(item["metadata"]["name"])
+
+        async def none() -> bool:
+            return not (await self.client.list(MACHINES))[0]
+
+        await until(none, seconds, lambda: "the Machines of the last test do not go")
+
     async def orphans(self) -> list[str]:
         """Everything in the cloud that carries an owner's tag although no Machine has that UID."""
         items, _ = await self.client.list(MACHINES)
@@ -106,10 +129,39 @@ class World:
 
 
 @asynccontextmanager
-async def running_world(cloud: CloudProcess, root: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[World]:
+async def external_world(
+    cloud: CloudProcess, root: Path, api: Path, kubeconfig: Path | None = None, env: Mapping[str, str] | None = None
+) -> AsyncIterator[World]:
+    """A daemon that is not started yet, for an API server that is there: `api` leads us to it, `kubeconfig` the daemon."""
+    daemon = DaemonProcess(root, SWIFT | dict(env or {}), ("--kubeconfig", str(kubeconfig or api)))
+    client = HttpClient.from_kubeconfig(api)
+    try:
+        yield World(cloud, daemon, client)
+    finally:
+        daemon.signal(signal.SIGCONT)
+        daemon.kill()
+        await client.close()
+
+
+async def ask(daemon: DaemonProcess, path: str, body: Any = None) -> tuple[int, str]:
+    """GET one of the daemon's own answers, or POST to it: status and body."""
+    port = json.loads(daemon.home.server_record.read_text())["port"]
+    token = (daemon.home.pki / "token").read_text().strip()
+    context = ssl.create_default_context(cafile=str(daemon.home.pki / "ca.crt"))
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
+        http.request("GET" if body is None else "POST", f"https://127.0.0.1:{port}{path}", json=body, ssl=context) as response,
+    ):
+        return response.status, await response.text()
+
+
+@asynccontextmanager
+async def running_world(
+    cloud: CloudProcess, root: Path, env: Mapping[str, str] | None = None, *, module: str = "reconciler.daemon"
+) -> AsyncIterator[World]:
     """A daemon on a new home, beside an empty cloud. The daemon is killed at the end."""
     cloud.admin.reset()
-    daemon = DaemonProcess(root, SWIFT | dict(env or {}))
+    daemon = DaemonProcess(root, SWIFT | dict(env or {}), module=module)
     try:
         await daemon.start()
         client = HttpClient.from_kubeconfig(daemon.home.kubeconfig)
@@ -184,4 +236,4 @@ def portrait(obj: Object | None, inventory: Mapping[str, Iterable[Mapping[str, A
 
 
 def _masked(text: str) -> str:
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<id>", text)
+    return re.sub(r"\b\d+(\.\d+){3}\b", "<ip>", re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<id>", text))

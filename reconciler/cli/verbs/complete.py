@@ -13,7 +13,7 @@ from reconciler.cli.errors import OK, CliError
 from reconciler.cli.kinds import KNOWN, lookup, ours
 from reconciler.cli.main import VERBS
 
-OBJECT_VERBS = ("get", "describe", "delete", "plan", "why", "tree", "logs", "wait")
+OBJECT_VERBS = ("get", "describe", "delete", "plan", "why", "tree", "logs", "wait", "events")
 FILES = ":files"
 _PATH_FLAGS = ("-f", "--filename", "--kubeconfig", "--home")
 
@@ -53,7 +53,7 @@ def candidates(words: list[str]) -> list[str]:
 def _positional(before: list[str], words: list[str], last: str) -> list[str]:
     """`words` are those of `before` that are neither flags nor their values."""
     verb = before[0]
-    if verb == "up":
+    if verb in ("up", "down"):
         return [FILES]
     if verb == "completion":
         return [shell for shell in ("bash", "zsh", "fish") if shell.startswith(last)]
@@ -64,7 +64,7 @@ def _positional(before: list[str], words: list[str], last: str) -> list[str]:
         return [found for name in _names(kind, before) if (found := f"{kind}/{name}").startswith(last)]
     if verb in ("get", "describe", "delete", "wait") and len(words) > 1 and "/" not in words[1]:
         return [name for name in _names(words[1], before) if name.startswith(last)]
-    slash = "/" if verb in ("why", "logs", "plan", "tree") else ""
+    slash = "/" if verb in ("why", "logs", "plan", "tree", "events") else ""
     return [kind + slash for kind in _kinds(before) if kind.startswith(last)]
 
 

@@ -25,14 +25,15 @@ def parser() -> Parser:
     """The flags of `anneal events`."""
     made = Parser(
         "events",
-        "[--for KIND/NAME] [flags]",
+        "[KIND/NAME] [flags]",
         [
             ("anneal events", "of the namespace"),
-            ("anneal events --for machine/worker-1 -w", "of one object, and go on"),
+            ("anneal events machine/worker-1 -w", "of one object, and go on"),
             ("anneal events -A --types=Warning", "what went wrong, anywhere"),
         ],
     )
-    made.add_argument("--for", dest="for_", metavar="KIND/NAME", help="only those of one object")
+    made.add_argument("object", nargs="?", metavar="KIND/NAME", help="only those of one object")
+    made.add_argument("--for", dest="for_", metavar="KIND/NAME", help="the same, as kubectl writes it")
     made.add_argument("--types", default="", metavar="TYPE", help="only Normal or Warning")
     made.add_argument("-w", "--watch", action="store_true", help="go on with every new event")
     made.add_argument("--no-headers", action="store_true", help="no header line")
@@ -46,8 +47,8 @@ def run(argv: list[str]) -> int:
     events = lookup(api, "events")[0]
     scope = None if args.all_namespaces else namespace
     fields = [args.field_selector] if args.field_selector else []
-    if args.for_:
-        fields += _about(api, args.for_)
+    if about := args.object or args.for_:
+        fields += _about(api, about)
     if args.types:
         fields.append(f"type={args.types}")
     query = {"labelSelector": args.selector, "fieldSelector": ",".join(fields)}

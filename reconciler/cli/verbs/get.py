@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -318,8 +319,8 @@ def _watch_table(api: Api, args: argparse.Namespace, target: Target, scope: str 
         else:
             if version != before:
                 continue
-        # The stream ended at once, or what we knew is too old: start again from a list.
-        import time
-
+        # The stream ended at once, or what we knew is too old: all that there is, once more.
         time.sleep(1)
-        version = (api.get(target.kind.path(scope), {"limit": 1}).get("metadata") or {}).get("resourceVersion", "")
+        table = _joined(list(_pages(api, args, target, scope)), target) or table
+        version = table["metadata"].get("resourceVersion", "")
+        _print(heads, _visible(table, target, args, scope is None)[1], args, widths)

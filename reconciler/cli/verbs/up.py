@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from reconciler.cli import process, terminal
 from reconciler.cli.args import Parser
 from reconciler.cli.connect import ask_daemon
 from reconciler.cli.errors import FAILURE, OK, CliError, NotFoundError
-from reconciler.cli.kubeconfig import DAEMON_CONTEXT, home_folder, load
+from reconciler.cli.kubeconfig import home_folder, load_daemon
 from reconciler.cli.verbs.status import sources as show_sources
 from reconciler.home import Home
 
@@ -75,7 +76,7 @@ def _join(args: argparse.Namespace, home: Home, pid: int, folders: list[str]) ->
         print(f"The daemon runs already (pid {pid}); `anneal up DIR` lets it follow a folder, `anneal status` says more.")
         return OK
     code = _follow(home, folders)
-    print(f"The daemon runs already (pid {pid}) and follows what you named.")
+    print(f"The daemon runs already (pid {pid}); `anneal status` shows what it follows.")
     if not args.detach and terminal.is_terminal():
         from reconciler.cli.live import show
 
@@ -87,7 +88,7 @@ def _follow(home: Home, folders: list[str]) -> int:
     """Add each folder; print what came of it. 1 if anything is wrong."""
     from reconciler.cli.api import Api
 
-    api = Api(load(home=str(home.root), context=DAEMON_CONTEXT))
+    api = Api(load_daemon(home=str(home.root)))
     found: list[Object] = []
     refused = 0
     for path in folders:
@@ -104,6 +105,8 @@ def _follow(home: Home, folders: list[str]) -> int:
 def _foreground(args: argparse.Namespace, home: Home, folders: list[str]) -> int:
     """Run until Ctrl-C or the daemon's end; what was started here is stopped here."""
     watched = terminal.is_terminal()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: whoever ends this command ends what it started
+        signal.signal(number, _interrupt)
     child = process.start(home, args.kubeconfig, detached=False, visible=not watched)
     code = OK
     try:
@@ -120,6 +123,10 @@ def _foreground(args: argparse.Namespace, home: Home, folders: list[str]) -> int
     finally:
         code = _end(home, child, code)
     return code
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _end(home: Home, child: subprocess.Popen[bytes], code: int) -> int:

@@ -232,6 +232,13 @@ def test_long_values_are_cut():
     assert len(cause.message) < MAX_ECHO + 60
 
 
+def test_the_password_of_a_url_is_not_repeated():
+    """A credential that was written where none belongs is not shown in the error that says so."""
+    (cause,) = validate(MACHINE.model, simulated(endpoint="http://me:hunt@er2@cloud"))
+    assert "hunt" not in cause.message
+    assert "er2" not in cause.message
+
+
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
 
 

@@ -120,3 +120,18 @@ def test_the_home_is_the_same_for_command_line_and_daemon(tmp_path: Path, monkey
     for value in (str(tmp_path), "~/x", "relative", ""):
         monkeypatch.setenv("ANNEAL_HOME", value)
         assert Path(kubeconfig.home_folder()) == Home.from_env().root
+
+
+def test_the_daemon_answers_where_its_own_context_says(tmp_path: Path) -> None:
+    """With a Kubernetes as control plane, the home's kubeconfig has a second context for the daemon's own answers."""
+    data = yaml.safe_load(PLAIN)
+    (tmp_path / "kubeconfig").write_text(PLAIN)
+    assert kubeconfig.load_daemon(home=str(tmp_path)).server == "https://127.0.0.1:4444"
+    data["clusters"].append({"name": "own", "cluster": {"server": "https://127.0.0.1:5555"}})
+    data["contexts"].append({"name": kubeconfig.DAEMON_CONTEXT, "context": {"cluster": "own", "user": "anneal"}})
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(data))
+    (tmp_path / "k8s").write_text(PLAIN)
+    assert kubeconfig.load(home=str(tmp_path)).server == "https://127.0.0.1:4444"
+    for path in (None, str(tmp_path / "k8s")):
+        assert kubeconfig.load_daemon(path, home=str(tmp_path)).server == "https://127.0.0.1:5555"
+    assert kubeconfig.load_daemon(str(tmp_path / "k8s"), home=str(tmp_path / "none")).server == "https://127.0.0.1:4444"

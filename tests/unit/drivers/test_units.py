@@ -103,14 +103,16 @@ async def test_of_many_starts_at_once_one_wins(world: World) -> None:
 
 
 async def test_a_daemon_that_dies_in_the_middle_of_a_start_leaves_one_or_none(world: World) -> None:
-    """Killed before, while or after the shim works, whoever looks next sees a process that runs, or nothing; and starts none twice."""
+    """Killed before, while or after the shim works: whoever looks next sees what runs, or nothing; and starts none twice."""
     spec = python("import time; time.sleep(100)")
     for pause in (0.0, 0.005, 0.01, 0.02, 0.03, 0.05):
         code = (
-            "import asyncio, sys; from pathlib import Path; from drivers.contract import *; from drivers.local.units import UnitDriver\n"
+            "import asyncio, sys; from pathlib import Path; from drivers.contract import *\n"
+            "from drivers.local.units import UnitDriver\n"
             f"owner = Owner({OWNER.installation!r}, 'Machine', 'default', 'a', {OWNER.uid!r})\n"
             f"step = Step('create', 'web', 'x', {spec.change()!r})\n"
-            f"print('go', flush=True); asyncio.run(UnitDriver(Path({str(world.root)!r})).apply(step, Intent(owner, 'web', owner.external_name('web'))))"
+            "intent = Intent(owner, 'web', owner.external_name('web'))\n"
+            f"print('go', flush=True); asyncio.run(UnitDriver(Path({str(world.root)!r})).apply(step, intent))"
         )
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         assert child.stdout is not None

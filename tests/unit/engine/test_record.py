@@ -54,6 +54,14 @@ def test_an_old_intent_is_given_up_only_on_a_healthy_absence():
     assert len(record.settle(status, {"server": Unknown(Unreachable("down"))}, {"server": 60}, later).status["intents"]) == 1
 
 
+def test_an_intent_of_an_earlier_leader_is_open_from_the_change_of_leaders():
+    """Whoever stored it may have sent it until the moment before we took over: the settle time begins there."""
+    status = record.with_intent({}, "server", "anneal-x", NOW)
+    later = NOW + timedelta(seconds=90)
+    settled = record.settle(status, {"server": Absent()}, {"server": 60}, later, later - timedelta(seconds=10))
+    assert settled.open_until == {"server": pytest.approx(50)}
+
+
 def test_a_part_that_vanished_stays_on_record_unless_we_deleted_it():
     """What was there and is gone is known to be lost; what was deleted as asked is forgotten."""
     status = record.with_part({}, "server", "id-1")

@@ -298,7 +298,8 @@ def test_silence_never_leads_to_a_step(part: str, steps: int) -> None:
 
 @pytest.mark.parametrize(
     ("challenger", "incumbent", "maximize", "margin", "expected"),
-    [("0.9", "0.8", True, 0, True), ("0.8", "0.8", True, 0, True), ("0.79", "0.8", True, 0, False), ("0.85", "0.8", True, 0.1, False),
+    [("0.9", "0.8", True, 0, True), ("0.8", "0.8", True, 0, True), ("0.79", "0.8", True, 0, False),
+     ("0.85", "0.8", True, 0.1, False),
      ("0.9", "0.8", True, 0.1, True), ("10", "12", False, 0, True), ("12", "10", False, 0, False), ("10", "12", False, 3, False),
      (None, "0.1", True, 0, False), ("0.1", None, True, 0, True)],
 )  # fmt: skip

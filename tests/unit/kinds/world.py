@@ -249,7 +249,9 @@ class World:
         self.things[part] = BLIND
 
 
-def referred(kind: str, *, spec: Mapping[str, Any], status: Mapping[str, Any], ready: bool = True, reason: str = "Healthy") -> LiveObject:
+def referred(
+    kind: str, *, spec: Mapping[str, Any], status: Mapping[str, Any], ready: bool = True, reason: str = "Healthy"
+) -> LiveObject:
     """Another object, as it is seen."""
     said = {"type": "Ready", "status": str(ready), "reason": reason, "message": "a message", "observedGeneration": 1}
     meta = {"name": "x", "namespace": "default", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}

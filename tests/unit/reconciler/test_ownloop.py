@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -62,3 +63,21 @@ async def test_what_it_does_to_its_loop_stays_there() -> None:
 
     assert "ours" not in await in_own_loop(found(), name="elsewhere")
     ours.cancel()
+
+
+async def test_what_swallows_a_cancellation_is_told_again() -> None:
+    """Code that was told to end at a place that swallows it ends all the same."""
+    running = threading.Event()
+
+    async def stubborn() -> None:
+        running.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(in_own_loop(stubborn(), name="stubborn"))
+    await asyncio.to_thread(running.wait)
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({task})
+    assert task.cancelled()

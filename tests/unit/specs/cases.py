@@ -45,6 +45,7 @@ MACHINES = (
     Case("no endpoint", {"simulated": {}}, "spec.simulated"),
     Case("an endpoint of another scheme", {"simulated": {"endpoint": "file:///etc/passwd"}}, "spec.simulated.endpoint"),
     Case("an endpoint that is not ASCII", {"simulated": {"endpoint": "http://ехample"}}, "spec.simulated.endpoint"),
+    Case("an endpoint with a password", {"simulated": {"endpoint": "http://me:pw@a"}}, "spec.simulated.endpoint"),
     Case("an endpoint with a line break", {"simulated": {"endpoint": "http://a\r\nHost: b"}}, "spec.simulated.endpoint"),
     Case("no credentials in the reference", {"simulated": SIM | {"credentialsRef": {}}}, "spec.simulated.credentialsRef"),
     Case("two credentials in the reference", {"simulated": SIM | {"credentialsRef": {"env": "A", "file": "/a"}}},

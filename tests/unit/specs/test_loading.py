@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from specs.loading import SpecError, dump, load
 from specs.machine import Machine
-from specs.problems import problems
+from specs.problems import problems, summary
 from specs.scalars import Refused, resolve
 from specs.yamltext import documents
 from tests.unit.specs.strategies import config_maps, json_values, machines
@@ -218,6 +218,7 @@ SECRET = "hunter2-hunter2!"
         MACHINE.replace("{local: {}}", f"{{local: {{}}, password: '{SECRET}'}}"),
         MACHINE.replace("{local: {}}", f"{{local: {{}}, remediation: {{maxRetry: '{SECRET}', password: 1}}}}")
                .replace("maxRetry", "authToken"),
+        MACHINE.replace("{local: {}}", f"{{simulated: {{endpoint: 'http://me:{SECRET}@a'}}}}"),
     ],
 )  # fmt: skip
 def test_no_error_repeats_a_secret(text: str) -> None:
@@ -233,6 +234,15 @@ def test_a_wrong_value_is_shown_unless_it_may_be_a_secret() -> None:
     obj["spec"] = {"local": {}, "managementPolicy": SECRET}
     assert SECRET in problems(Machine, obj)[0].message
     assert SECRET not in problems(Machine, obj, secret=True)[0].message
+
+
+def test_a_summary_is_one_line_about_the_first_thing() -> None:
+    """What the status of a stored object says that does not validate any more: the field, what was expected, how much more."""
+    obj = {"apiVersion": "anneal.dev/v1alpha1", "kind": "Machine", "metadata": {"name": "a"}, "spec": {"local": {}}}
+    obj["spec"] = {"simulated": {"endpoint": "http://me:pw@a", "flavor": "a b"}}
+    said = summary(Machine, obj)
+    assert said.startswith("spec.simulated.endpoint: expected a URL with http or https, without credentials")
+    assert said.endswith("(and 1 more)")
 
 
 def test_an_error_about_a_key_points_at_the_key() -> None:
