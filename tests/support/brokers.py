@@ -51,7 +51,8 @@ def rabbitmq(folder: Path) -> Iterator[str]:
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_PID_FILE": str(folder / "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"), "HOME": str(folder),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}",
-        "ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": str(registry), "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "flags"), "ERL_CRASH_DUMP_SECONDS": "0",
+        "ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": str(registry),
+        "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "flags"), "ERL_CRASH_DUMP_SECONDS": "0",
     }  # fmt: skip
     (folder / "plugins").write_text("[].\n")
     with (folder / "out").open("ab") as log:
