@@ -31,6 +31,8 @@ class Guard:
     """How soon to look again at what cannot be told now, where the provider says nothing of it."""
     drivers: dict[str, dict[str, Driver[Any]]] = field(default_factory=dict)
     """Provider → driver name → driver, for the surveys."""
+    newcomer: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a driver was met for the first time; the surveys clear it."""
     open: dict[str, str] = field(default_factory=dict)
     """Provider → why its breaker is open."""
     approved: dict[str, float] = field(default_factory=dict)
@@ -41,6 +43,8 @@ class Guard:
         """Remember the drivers of a provider."""
         known = self.drivers.setdefault(provider, {})
         for driver in drivers.values():
+            if driver.name not in known:
+                self.newcomer.set()
             known[driver.name] = driver
 
     def forget_empty(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,22 +125,39 @@ class Runner:
             log.warning("engine.cannot_say", key=str(key), error=repr(failed))
 
     async def _survey_forever(self) -> None:
-        """One list call per driver and round wakes exactly the objects whose parts changed outside."""
+        """One list call per driver and round wakes exactly the objects whose parts changed outside.
+
+        A driver just met is listed at once: with nothing to compare with, a list later would wake every object again.
+        """
+        newcomer = self.engine.guard.newcomer
+        next_round = self._next_round()
         while True:
-            await asyncio.sleep(self.poll_seconds * (0.9 + 0.2 * random.random()))  # noqa: S311
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_round):
+                    await newcomer.wait()
+            if newcomer.is_set():
+                newcomer.clear()
+                await self.survey(only_new=True)
+                continue
+            next_round = self._next_round()
             await self.survey()
             past = self.engine.clock.monotonic() - REMEMBER_SECONDS
             self._acted = {key: when for key, when in self._acted.items() if when > past}
 
-    async def survey(self) -> dict[str, float]:
-        """Survey every driver once; returns provider → the time of its oldest survey, for those that answered.
+    def _next_round(self) -> float:
+        """When all are surveyed again, by the event loop's clock; jittered, so that no two daemons ask in step."""
+        spread = 0.9 + 0.2 * random.random()  # noqa: S311 - spreads load, guards nothing
+        return asyncio.get_running_loop().time() + self.poll_seconds * spread
+
+    async def survey(self, *, only_new: bool = False) -> dict[str, float]:
+        """Survey every driver once, or those never surveyed; returns provider → the time of its oldest survey, where it answered.
 
         All at once: a provider that is silent keeps no other from being looked at.
         """
         guard = self.engine.guard
         for driver in guard.forget_empty():
             self._prints.pop(driver, None)
-        providers = list(guard.drivers)
+        providers = [p for p, drivers in guard.drivers.items() if not only_new or not drivers.keys() <= self._prints.keys()]
         times = await asyncio.gather(*(self._survey(provider, list(guard.drivers[provider].values())) for provider in providers))
         return {provider: taken for provider, taken in zip(providers, times, strict=True) if taken is not None}
 

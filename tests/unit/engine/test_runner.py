@@ -37,6 +37,8 @@ class Slow:
     def __init__(self) -> None:
         self.passes: asyncio.Queue[Key] = asyncio.Queue()
         self.begun = 0
+        self.index = Index()
+        self.guard = Guard(self.clock, self.index)
 
     async def reconcile(self, key: Key, after: float) -> Again:
         self.begun += 1
@@ -76,8 +78,6 @@ class Cloud:
 def two_clouds() -> Any:
     """An engine with one object at a slow cloud and one at a quick one."""
     engine: Any = Slow()
-    engine.index = Index()
-    engine.guard = Guard(SystemClock(), engine.index)
     for name, seconds in (("slow", 1000.0), ("quick", 1.0)):
         engine.index.record(Key("machines", "default", name), name, frozenset())
         drivers: Any = {"server": Cloud(f"{name}-server", seconds)}
@@ -92,6 +92,22 @@ async def test_a_silent_provider_keeps_no_other_from_being_looked_at():
     async with asyncio.timeout(10):
         assert (await runner.queue.get()).name == "quick"
     survey.cancel()
+
+
+async def test_a_cloud_just_met_is_listed_at_once_and_then_wakes_nobody():
+    """The first list is what later ones are compared with: made a round later, it would wake every object for nothing."""
+    engine: Any = Slow()
+    engine.begun = 1  # no pass of this engine hangs
+    engine.index.record(KEY, "quick", frozenset())
+    runner = Runner(engine, workers=1, poll_seconds=60.0)
+    running = asyncio.create_task(runner.run())
+    drivers: Any = {"server": Cloud("quick-server", 1.0)}
+    engine.guard.meet("quick", drivers)
+    async with asyncio.timeout(10):
+        assert await engine.passes.get() == KEY
+    await asyncio.sleep(600.0)
+    assert engine.passes.empty()
+    running.cancel()
 
 
 async def test_a_provider_without_objects_is_forgotten():
