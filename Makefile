@@ -15,11 +15,13 @@ setup:  ## Make .venv with everything, exactly as locked (does nothing where tha
 run: setup  ## Start anneal here, in the foreground, with the examples as its folder
 	$(BIN)/anneal up examples/quickstart
 
-test: setup  ## Everything that takes seconds: unit, contract, API, command line, kubectl (under ten minutes)
+test: setup  ## Everything that takes seconds: unit, contract, API, command line, kubectl, serving (under ten minutes)
+	@tools/test-tools
 	@tools/note-missing
 	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile -q $(ARGS)
 
-test-slow: setup  ## Everything that takes minutes: the crash sweep and its like
+test-slow: setup  ## Everything that takes minutes: the crash sweep, Ray, end to end
+	@tools/test-tools
 	$(BIN)/pytest -m slow -n $(JOBS) -q $(ARGS)
 
 test-all: test test-slow  ## Both
