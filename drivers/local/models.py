@@ -1,4 +1,8 @@
-"""Models in the store, as they are: every byte hashed against the manifest. Looked at only; nothing heavy is imported."""
+"""Models in the store, as they are: every byte hashed against the manifest. Looked at only; nothing heavy is imported.
+
+A model may be larger than the daemon should ever become: its files are hashed piece by piece, and only the two short documents
+that the status tells of are held.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from drivers.looked_at import LookedAt
 from modelstore import manifest
 from modelstore.errors import Corrupt
 
+TOLD = (manifest.METADATA, manifest.SIGNATURE)
+"""What the status tells of."""
 AGAIN_SECONDS = 3600.0
 """Bytes decay without a trace in the file system: so often all of them are hashed again."""
 
@@ -97,11 +103,12 @@ class StoreDriver(LookedAt):
 def _verified(folder: Path, digest: str) -> Stored:
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     try:
-        _, contents = manifest.verify(folder, digest)
+        _, contents = manifest.verify(folder, digest, keep=TOLD)
+        _, hashes = manifest.read(folder)
     except Corrupt as error:
         return Stored(digest, str(folder), size, (), {}, {}, str(error))
-    documents = [json.loads(contents.get(name, b"{}")) for name in (manifest.METADATA, manifest.SIGNATURE)]
-    return Stored(digest, str(folder), size, tuple(sorted(contents)), *documents)
+    metadata, signature = (json.loads(contents.get(name, b"{}")) for name in TOLD)
+    return Stored(digest, str(folder), size, tuple(sorted(hashes)), metadata, signature)
 
 
 def _stamp(folder: Path) -> int:

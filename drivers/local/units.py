@@ -83,7 +83,10 @@ class UnitDriver:
         return await self._shared.survey(self.installation)
 
     async def apply(self, step: Step, intent: Intent) -> str:
-        """Start a unit. An update starts it again, where it has ended, as `Step.change` says; or ends it, with `stop: True`."""
+        """Start a unit. An update starts it again, where it has ended, as `Step.change` says; or ends it, with `stop: True`.
+
+        `fresh: True` begins to count its starts anew: nothing was wrong with the ones before.
+        """
         if step.verb == "update" and not step.ref:
             raise ValueError(f"{self.name} updates with a ref")
         folder = self.root / (step.ref or intent.name)
@@ -185,7 +188,8 @@ def _record(folder: Path, want: Mapping[str, Any], intent: Intent, before: Mappi
 
     owner, now = intent.owner, time.time()
     ran = (read_json(folder / "exit.json") or {}).get("time", now) - before["process"]["time"] if before.get("process") else 0.0
-    again = before and ran < LONG_RUN_SECONDS and not (folder / "stop.json").exists() and before["label"] == want["label"]
+    stopped, other = (folder / "stop.json").exists(), before.get("label") != want["label"]
+    again = before and ran < LONG_RUN_SECONDS and not (stopped or other or want.get("fresh"))
     return {
         **{key: want[key] for key in ("mode", "label", "counts", "digest", "grace_seconds")},
         "command": [filled(word) for word in want["command"]],

@@ -14,6 +14,7 @@ from typing import Any
 
 from drivers.contract import Done, Driver, Plan, Seen, Step, Stop, Wait
 from drivers.local.folders import Folder
+from drivers.local.unit import Unit
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
 from reconciler.engine.kind import Reference, Verdict
@@ -188,10 +189,11 @@ class ModelDeploymentKind:
     def _bring_up(self, obj: ModelDeployment, folder: Folder, row: Row, seen: Seen, now: datetime) -> Plan | None:
         """Try the model out, start its workers, and give it the requests."""
         number = row["revision"]
-        want = serving.preflight(folder, row)
+        want, unit = serving.preflight(folder, row), processes.unit_of(seen, "preflight")
+        if unit is not None and unit.digest == want.digest and (trouble := _hangs_or_dies(unit, obj, now)):
+            return Wait(Reason.PREFLIGHT_FAILED, f"revision {number}: {trouble}", 0.05)
         if (doing := processes.run("preflight", want, seen, now, f"revision {number} is to be tried out")) is not None:
             return doing
-        unit = processes.unit_of(seen, "preflight")
         assert unit is not None
         if unit.state == "Running":
             return Wait(Reason.CHECKING, f"trying revision {number} out", 2.0)
@@ -228,6 +230,9 @@ class ModelDeploymentKind:
             for index in range(replicas)
         }
         extra = [part for part in seen if serving.revision_of(part) is not None and part not in wanted]
+        preflight = processes.unit_of(seen, "preflight")
+        if there.failed and preflight and preflight.state != "Exited":
+            extra.append("preflight")
         ending = processes.gone(extra, seen, now, "no requests go to it any more")
         if isinstance(ending, Done):
             return None
@@ -289,12 +294,26 @@ def _nothing_left(there: View) -> Stop | None:
     """Nothing is served, and the only model there is has failed."""
     if (failed := there.failed) is None:
         return None
-    return Stop(
-        Reason.PREFLIGHT_FAILED, f"{failed.get('message', '')}; it is not tried again before the spec or the model changes"
-    )
+    why = _why_failed(failed)
+    return Stop(why, f"{failed.get('message', '')}; it is not tried again before the spec or the model changes")
 
 
-def _troubles(unit: Any) -> str:
+def _why_failed(row: Row) -> Reason:
+    """What failed of a revision."""
+    return Reason(row.get("reason") or Reason.PREFLIGHT_FAILED)
+
+
+def _hangs_or_dies(unit: Unit, obj: ModelDeployment, now: datetime) -> str:
+    """Why a preflight that gives no answer is not waited for any more; empty if it is."""
+    since = now.timestamp() - unit.started
+    if unit.state == "Running" and since > obj.spec.progress_deadline_seconds:
+        return f"its preflight gives no answer after {since:.0f} s"
+    if unit.state == "Exited" and unit.code is None and not unit.stopped and unit.starts >= MOST_STARTS:
+        return f"its preflight died {unit.starts} times; {unit.how_it_ended}: {last_words(unit)}"
+    return ""
+
+
+def _troubles(unit: Unit) -> str:
     """Why a model must not serve; empty if it may."""
     found = unit.outputs.get("result.json")
     if not isinstance(found, Mapping):
@@ -316,7 +335,8 @@ def _concluded(row: Row, there: View, plan: Plan, obj: ModelDeployment, seen: Se
         row |= {"engine": str(engine)} if engine else {}
     there_is = there.target is not None and row["revision"] == there.target["revision"]
     if there_is and isinstance(plan, Wait) and plan.reason in (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED):
-        return row | {"state": "Failed", "generation": obj.metadata.generation, "message": plan.message[:1024]}
+        failed = {"state": "Failed", "generation": obj.metadata.generation, "reason": str(plan.reason)}
+        return row | failed | {"message": plan.message[:1024]}
     return row
 
 
@@ -324,7 +344,7 @@ def _preflight(there: View, seen: Seen, plan: Plan) -> Verdict:
     unit = processes.unit_of(seen, "preflight")
     if isinstance(plan, Wait) and plan.reason is Reason.PREFLIGHT_FAILED:
         return Verdict("Preflight", "False", Reason.PREFLIGHT_FAILED, plan.message)
-    if failed := there.failed:
+    if (failed := there.failed) and _why_failed(failed) is Reason.PREFLIGHT_FAILED:
         return Verdict("Preflight", "False", Reason.PREFLIGHT_FAILED, str(failed.get("message", "")))
     if unit is None:
         return Verdict("Preflight", "Unknown", Reason.PENDING, "no model was tried out yet")

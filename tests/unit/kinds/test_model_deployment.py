@@ -165,7 +165,29 @@ def test_workers_that_do_not_come_up_are_a_failed_revision() -> None:
         assert routed(there) == 1
         assert workers(there) == {"worker/1-0", "worker/1-1"}
         assert there.status["revisions"][-1]["state"] == "Failed"
+        assert there.status["revisions"][-1]["reason"] == "RolloutFailed"
         assert there.status["revisions"][-1]["message"]
+        assert {row["type"]: row["status"] for row in there.status["conditions"]}["Preflight"] == "True"
+
+
+@pytest.mark.parametrize("how", ["dies", "hangs"])
+def test_a_preflight_without_an_answer_is_a_failed_revision(how: str) -> None:
+    """It dies of a signal again and again, or never ends: that is said, it is ended, and the revision before serves."""
+    there = world()
+    there.settle()
+    good = there.ended
+    there.ended = lambda w, part, unit: None if part == "preflight" else good(w, part, unit)
+    if how == "hangs":
+        work = there._work
+        there._work = lambda part, unit: None if part == "preflight" else work(part, unit)  # type: ignore[method-assign]
+    there.things["experiment"] = experiment(B)
+    assert isinstance(there.settle(1000), Done)
+    assert (routed(there), answering(there)) == (1, 2)
+    failed = there.status["revisions"][-1]
+    assert (failed["state"], failed["reason"]) == ("Failed", "PreflightFailed")
+    assert ("died 3 times" if how == "dies" else "no answer after") in failed["message"]
+    unit = there.unit("preflight")
+    assert unit is None or unit.state == "Exited"
 
 
 def test_undo_serves_the_model_before_until_resume() -> None:

@@ -195,7 +195,7 @@ class World:
             self.put(step.part, replace(unit, state="Stopping", stopping_since=self.now.timestamp()))
             return
         assert unit.state == "Exited", "started twice"
-        again = not unit.stopped
+        again = not unit.stopped and not step.change.get("fresh")
         self.put(step.part, self._started(step.part, step.change, unit.starts + 1 if again else 1))
 
     def unit(self, part: str) -> Unit | None:
