@@ -233,9 +233,11 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _from_bucket(source: Source, sink: _Sink) -> None:
     import fsspec
 
-    options: dict[str, str] = {}
+    options: dict[str, Any] = {"skip_instance_cache": True}
     if source.secret:
         options["key"], _, options["secret"] = source.secret.partition(":")
+    # who writes a spec is not who owns this machine: its role in a cloud is not lent to them, unless its owner says so
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
     try:
         system = fsspec.filesystem(source.uri.partition("://")[0], **options)
     except ImportError as e:
