@@ -108,6 +108,10 @@ class Config(_Part):
         """Whether the broker is the folder beside the file."""
         return self.broker == EMBEDDED
 
+    def broker_is(self, *schemes: str) -> bool:
+        """Whether the broker's URL has one of these schemes."""
+        return self.broker.partition(":")[0] in schemes
+
     @property
     def one_machine(self) -> bool:
         """Whether all processes are on one machine: answers then come back over Unix sockets."""

@@ -106,5 +106,8 @@ class Worker:
         for job in ask.jobs:
             self.records.fail(job, LOST, time.time())
         if not ask.jobs:
-            self.records.bury(DeadLetter(ask.id, self.revision, self.digest, LOST.reason, LOST.message, ask.columns, time.time()))
-            self.reply(ask.reply, Answer(ask.id, part=ask.part, failure=LOST).dump())
+            letter = DeadLetter(ask.id, self.revision, self.digest, LOST.reason, LOST.message, ask.columns, time.time())
+            try:
+                self.records.bury(letter)
+            finally:  # who waits hears of it even if the record is away
+                self.reply(ask.reply, Answer(ask.id, part=ask.part, failure=LOST).dump())

@@ -9,7 +9,7 @@ import pytest
 import requests
 from tritonclient import http as triton
 
-from tests.serving.conftest import row, tensors
+from tests.support.asking import row, tensors
 from tests.support.serving import Deployment, Model
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.serving.conftest import row, tensors
+from tests.support.asking import row, tensors
 from tests.support.serving import Deployment, Model, deployed
 
 JSON = {"Content-Type": "application/json"}
