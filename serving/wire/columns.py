@@ -17,6 +17,8 @@ from serving.message import Columns
 
 MAX_ERRORS: Final = 20
 MAX_TEXT: Final = 10_000
+MAX_QUOTED: Final = 40
+"""So much of a wrong value is repeated in the error."""
 _NUMBERS: Final = frozenset({int, float, type(None)})
 _TEXTS: Final = frozenset({str, type(None)})
 _TRUTHS: Final = frozenset({bool, type(None)})
@@ -179,16 +181,16 @@ _SAID: Final = {
 
 
 def read(column: Column, text: str) -> Any:
-    """The value that a person wrote, None if the field is empty. Raises ValueError."""
+    """The value that a person wrote, None if the field is empty or says that it is not known. Raises ValueError."""
     text = text.strip()
-    if not text or (column.kind != "categorical" and text.lower() in _MISSING):
+    if text.lower() in _MISSING and text not in (column.categories or ()):  # NA may be a country
         return None
     match column.kind:
         case "numeric":
             return _read_number(text)
         case "boolean":
             if (said := _SAID.get(text.lower())) is None:
-                raise ValueError("expected yes or no")
+                raise ValueError(f"expected yes or no, got {_quoted(text)}")
             return said
         case "datetime":
             return _moment(text)
@@ -204,7 +206,11 @@ def _read_number(text: str) -> float | int | None:
     try:
         return _number(float(text))
     except ValueError:
-        raise ValueError("expected a number") from None
+        raise ValueError(f"expected a number, got {_quoted(text)}") from None
+
+
+def _quoted(text: str) -> str:
+    return f'"{text[:MAX_QUOTED]}{"…" if len(text) > MAX_QUOTED else ""}"'
 
 
 def known(signature: Signature, names: Iterable[str], path: Callable[[str], str]) -> None:
