@@ -32,6 +32,7 @@ DRAIN_SECONDS = 2.0
 MOST_STARTS = 3
 """A worker of a new revision that ends so often has failed."""
 REFERENCES = ("experiment", "model")
+FAILED = (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class ModelDeploymentKind:
             if isinstance(doing, Wait | Stop):
                 waits.append(doing)
         if waits:
-            return min(waits, key=lambda wait: wait.seconds if isinstance(wait, Wait) else float("inf"))
+            return _most_urgent(waits)
         return Done(line(obj, folder, there, seen))
 
     def teardown(self, obj: ModelDeployment, seen: Seen, now: datetime) -> Plan:
@@ -132,7 +133,7 @@ class ModelDeploymentKind:
         return out
 
     def verdicts(self, obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
-        """Ready, Available, Preflight."""
+        """Ready, Available, Preflight, Promoted."""
         folder, there = serving.folder_of(seen), view(obj, seen)
         up = folder is not None and available(obj, folder, there, seen)
         said = line(obj, folder, there, seen) if up and folder is not None else ""
@@ -142,10 +143,12 @@ class ModelDeploymentKind:
         yield ready
         yield Verdict("Available", ready.status, ready.reason, ready.message)
         yield _preflight(there, seen, plan)
+        yield promoted(obj, there)
 
     # --- what there is to see to, the most urgent first ----------------------------------------------------------------
 
     def _concerns(self, obj: ModelDeployment, folder: Folder, there: View, seen: Seen, now: datetime) -> Iterator[Plan | None]:
+        yield serving.other_port(obj, folder, processes.unit_of(seen, "web"))
         yield processes.run("web", serving.web(self.local, obj, folder), seen, now, "no web app runs")
         if there.serving is not None:
             yield from self._keep(obj, folder, there.serving, seen, now)
@@ -241,6 +244,13 @@ class ModelDeploymentKind:
         return Wait(Reason.ROLLING_OUT, "the revision before is ending", left) if left > 0 else ending
 
 
+def _most_urgent(waits: list[Wait | Stop]) -> Wait | Stop:
+    """What failed, else what stands first, is what is said; the soonest is when to look again."""
+    said = next((wait for wait in waits if wait.reason in FAILED), waits[0])
+    seconds = min((wait.seconds for wait in waits if isinstance(wait, Wait)), default=None)
+    return said if seconds is None else Wait(said.reason, said.message, seconds)
+
+
 def _workers(obj: ModelDeployment) -> set[str]:
     """The workers that are wanted, on record, or about to be."""
     if obj.status is None:
@@ -270,12 +280,9 @@ def line(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> str:
     parts = [f"{serving.url(obj, folder)}, revision {number}, {ready}/{replicas} workers"]
     if failed := there.failed:
         parts.append(f"revision {failed['revision']} failed: {failed.get('message', '')}")
-    if (other := there.choice.challenger) and other["digest"] != there.serving["digest"]:
-        against = f"{other.get('score')} against {other.get('incumbentScore')}"
-        if other["decision"] == "NotBetter":
-            parts.append(f"{other.get('modelVersion')} is not better ({other.get('metric')} {against})")
-        if other["decision"] == "AwaitsPromotion":
-            parts.append(f"{other.get('modelVersion')} is better ({against}) and waits for `anneal rollout promote`")
+    decided = promoted(obj, there)
+    if decided.reason in (Reason.NOT_BETTER, Reason.AWAITS_PROMOTION):
+        parts.append(decided.message)
     if obj.spec.rollout and (obj.spec.rollout.paused or obj.spec.rollout.revision is not None):
         parts.append("rollouts are paused; `anneal rollout resume` lets them go on")
     return "; ".join(parts)
@@ -334,10 +341,30 @@ def _concluded(row: Row, there: View, plan: Plan, obj: ModelDeployment, seen: Se
         engine = (unit.outputs.get("result.json") or {}).get("engine")
         row |= {"engine": str(engine)} if engine else {}
     there_is = there.target is not None and row["revision"] == there.target["revision"]
-    if there_is and isinstance(plan, Wait) and plan.reason in (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED):
+    if there_is and isinstance(plan, Wait) and plan.reason in FAILED:
         failed = {"state": "Failed", "generation": obj.metadata.generation, "reason": str(plan.reason)}
         return row | failed | {"message": plan.message[:1024]}
     return row
+
+
+def promoted(obj: ModelDeployment, there: View) -> Verdict:
+    """Whether the newest model is the one that is served, and if not, who decided so."""
+    wish, serving, other = obj.spec.rollout, there.serving, there.choice.challenger
+    if wish and (wish.paused or wish.revision is not None):
+        return Verdict("Promoted", "Unknown", Reason.PAUSED, "rollouts are paused; `anneal rollout resume` lets them go on")
+    if failed := there.failed:
+        return Verdict("Promoted", "False", _why_failed(failed), str(failed.get("message", "")))
+    if serving is None or (there.target is not None and there.target is not serving):
+        return Verdict("Promoted", "False", Reason.ROLLING_OUT, "the newest model is not served yet")
+    if other is None or other["digest"] == serving["digest"]:
+        return Verdict("Promoted", "True", Reason.AVAILABLE, "the newest model is served")
+    name, scores = other.get("modelVersion"), f"{other.get('metric')} {other.get('score')} against {other.get('incumbentScore')}"
+    if other["decision"] == "NotBetter":
+        return Verdict("Promoted", "False", Reason.NOT_BETTER, f"{name} is not better ({scores})")
+    if other["decision"] == "AwaitsPromotion":
+        message = f"{name} is better ({scores}) and waits for `anneal rollout promote`"
+        return Verdict("Promoted", "False", Reason.AWAITS_PROMOTION, message)
+    return Verdict("Promoted", "Unknown", Reason.CHECKING, f"{name} is being scored against the served one")
 
 
 def _preflight(there: View, seen: Seen, plan: Plan) -> Verdict:

@@ -127,6 +127,29 @@ def test_what_is_another_run_and_what_goes_on(change: dict[str, Any], runs: int,
     assert len(models(there)) == runs
 
 
+def test_newer_code_searches_only_what_is_searched_anyway() -> None:
+    """An upgrade does not repeat every search on the machine; the next changed table is searched by the new code."""
+    there = world()
+    there.settle()
+    there.kind = replace(there.kind, code_digest="sha256:newer")
+    assert isinstance(there.settle(), Done)
+    assert len(jobs(there)) == 1
+    there.things["dataset"] = table(TABLES[1])
+    there.settle()
+    assert len(set(jobs(there))) == 2
+    assert there.status["resolved"]["code"] == "sha256:newer"
+
+
+def test_newer_code_does_not_go_on_with_the_trials_of_older_code() -> None:
+    """Raised counts go on where the run ended, but not across versions: trials of both would be taken for alike."""
+    there = world()
+    there.settle()
+    there.kind = replace(there.kind, code_digest="sha256:newer")
+    there.spec, there.generation = there.spec | {"maxTrialCount": 40}, 2
+    there.settle()
+    assert len(set(jobs(there))) == 2
+
+
 def test_a_goal_goes_on_too() -> None:
     """The search ends earlier or later: its trials stay."""
     there = world()

@@ -80,6 +80,31 @@ def test_a_first_model_is_tried_out_and_served() -> None:
     assert there.status["conditions"][0]["status"] == "True"
 
 
+def test_a_port_that_a_stranger_took_is_replaced() -> None:
+    """The page moves to another port, and its address says so; not at the first failure, which may be our own that still ends."""
+    there = world()
+    there.settle()
+    there.kill("web")
+    assert isinstance(there.settle(), Done)
+    assert there.status["url"] == "http://127.0.0.1:8437"
+    there.take_port("http", "web")
+    assert isinstance(there.settle(), Done)
+    assert there.status["url"] == "http://127.0.0.1:8438"
+    assert answering(there) == 2
+
+
+def test_a_port_of_the_spec_is_never_another() -> None:
+    """Who named a port is told that it is taken, and by what it can be had again."""
+    there = world(local={"port": 8437})
+    there.settle()
+    there.take_port("http", "web")
+    for _ in range(60):
+        plan = there.step()
+    assert isinstance(plan, Wait)
+    assert "port 8437 is taken by another program" in plan.message
+    assert there.status["url"] == "http://127.0.0.1:8437"
+
+
 def test_a_better_model_takes_over_without_a_gap() -> None:
     """At every single moment between the two revisions somebody answers; the old workers are gone in the end."""
     there = world()
@@ -109,6 +134,31 @@ def test_a_worse_model_is_not_promoted() -> None:
     del there.things["score"]
     there.settle()
     assert [step for step in there.log if step.part == "score"] == scored
+
+
+def test_one_condition_says_whether_the_newest_model_is_served() -> None:
+    """Promoted: by whom it was decided, in words that a person can act on."""
+    there = world(source={"promotion": "Manual"})
+
+    def said() -> tuple[str, str]:
+        there.settle()
+        row = next(row for row in there.status["conditions"] if row["type"] == "Promoted")
+        return row["status"], row["reason"]
+
+    assert said() == ("True", "Available")
+    there.things["experiment"] = experiment(C)
+    assert said() == ("False", "NotBetter")
+    there.things["experiment"] = experiment(B)
+    assert said() == ("False", "AwaitsPromotion")
+    there.spec |= {"rollout": {"paused": True}}
+    assert said() == ("Unknown", "Paused")
+    there.spec |= {"rollout": {"promote": B}}
+    assert said() == ("True", "Available")
+    there.spec = {key: value for key, value in there.spec.items() if key != "rollout"} | {"rollout": {"promote": C}}
+    there.things["experiment"] = experiment(C)
+    there.things.pop("score", None)
+    there.ended = lambda w, part, unit: BAD if part == "preflight" else there_scores()
+    assert said() == ("False", "PreflightFailed")
 
 
 def test_a_person_decides_where_promotion_is_manual() -> None:
@@ -149,7 +199,7 @@ def test_a_failed_revision_is_remembered_until_the_spec_changes() -> None:
 
 
 def there_scores() -> dict[str, Any]:
-    return {"result.json": {"scores": {A: {"accuracy": 0.8}, B: {"accuracy": 0.9}}, "rows": 79}}
+    return {"result.json": {"scores": {A: {"accuracy": 0.8}, B: {"accuracy": 0.9}, C: {"accuracy": 0.7}}, "rows": 79}}
 
 
 def test_workers_that_do_not_come_up_are_a_failed_revision() -> None:

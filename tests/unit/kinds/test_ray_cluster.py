@@ -55,6 +55,16 @@ def test_a_head_that_dies_comes_back_where_it_was() -> None:
     assert there.status["restarts"] == 1
 
 
+def test_ports_that_a_stranger_took_are_replaced() -> None:
+    """Another program listens where the head wants to: it gets other ports and comes up, in a few tries."""
+    there = world()
+    there.settle()
+    there.take_port("gcs", "head")
+    assert isinstance(there.settle(), Done)
+    assert there.status["address"] == "127.0.0.1:8438"
+    assert len(commands(there)) <= 5
+
+
 def test_a_head_that_never_answers_is_ended_and_started_anew() -> None:
     """After its deadline, not before."""
     there = world()
