@@ -69,6 +69,7 @@ class Run:
 
     def _train(self) -> dict[str, Any]:
         spec, progress = self.spec, self.progress
+        journal = self._journal()
         with progress.stage("Reading") as stage:
             data = self._read()
             stage["message"] = f"{len(data.train)} rows to learn from, {len(data.held_out)} held out; {data.task}"
@@ -90,7 +91,9 @@ class Run:
             finalists = self._screen(problem, prepared_folds)
             stage["message"] = f"{', '.join(finalists)} of {len(candidates)}"
         with progress.stage("Tuning") as stage:
-            search, best = self._tune(problem, [one for one in candidates if one.name in finalists], prepared_folds)
+            spaces = [Space.of(one) for one in candidates if one.name in finalists]
+            search = Search(spec, spaces, journal)
+            best = tuning.tune(search, journal, self._runner(problem, prepared_folds), progress)
             stage["message"] = f"{best.name}: {self.metric} {best.metrics[self.metric]:.6g}; {search.over}"
         with progress.stage("Refit"):
             model = finishing.refit(prepared, best, problem, data)
@@ -149,17 +152,19 @@ class Run:
         kept = {row.name for row in good[:keep]}
         return [row.name for row in rows if row.name in kept]
 
-    def _tune(self, problem: Problem, finalists: Sequence[Any], prepared: Sequence[folds.Fold]) -> tuple[Search, Outcome]:
+    def _journal(self) -> Journal:
+        """The finished trials. Before anything else: what is told from here on would hide how many there were."""
         head = {"format": 1, "dataset": self.request["dataset"]["digest"], "seed": self.spec.seed, "code": code_digest()}
         journal = Journal(self.folder / "trials.jsonl", head)
-        known = ((self.before or {}).get("trials") or {}) if self.before else {}
-        if len(journal.outcomes) < sum(known.get(name, 0) for name in ("succeeded", "failed", "earlyStopped")):
+        told = (self.before or {}).get("trials") or {}
+        most = max(sum(told.get(name, 0) for name in ("succeeded", "failed", "earlyStopped")), self.request.get("finished") or 0)
+        if len(journal.outcomes) < most:
             raise RestoreUnavailable(
-                "cannot go on with the run: trials.jsonl has lost trials that were told; change the seed for a fresh run"
+                f"cannot go on with the run: trials.jsonl holds {len(journal.outcomes)} trials of {most} that were finished; "
+                "change the seed for a fresh run"
             )
         self.progress.restored(journal.outcomes)
-        search = Search(self.spec, [Space.of(one) for one in finalists], journal)
-        return search, tuning.tune(search, journal, self._runner(problem, prepared), self.progress)
+        return journal
 
     def _cluster(self) -> Any:
         """The Ray that trials run on; None: there is none, they run here."""

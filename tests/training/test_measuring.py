@@ -25,6 +25,7 @@ def test_the_automatic_candidates_are_allowed(task: str) -> None:
         check(candidate, task)
 
 
+@pytest.mark.filterwarnings("ignore:Class PassiveAggressive:FutureWarning")
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_the_allow_list_holds_what_stands_alone(task: str) -> None:
     """Estimators of the task that can be made by name; none that wants another estimator, and nothing of the other task."""
@@ -34,7 +35,7 @@ def test_the_allow_list_holds_what_stands_alone(task: str) -> None:
     for name in names:
         made = build(name, {}, task=task, seed=7)
         assert made.get_params().get("random_state", 7) == 7
-        assert made.get_params().get("n_jobs", 1) == 1
+        assert made.get_params().get("n_jobs") in (None, 1)
 
 
 @pytest.mark.parametrize("name", ["random_state", "n_jobs"])
