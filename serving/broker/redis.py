@@ -17,7 +17,7 @@ import threading
 from typing import Any
 
 import redis
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as transport
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
@@ -75,10 +75,31 @@ class Lease:
 
 
 class QoS(transport.QoS):  # type: ignore[misc]
-    """Looks for what the dead had in hand whenever kombu looks for what is late."""
+    """What a consumer has in hand. Looks for what the dead had whenever kombu looks for what is late."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._owed: set[str] = set()
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge. If Redis does not hear it, it is owed, and the place is free all the same: kombu would keep it taken for
+        ever, and a consumer with one place would never take a message again."""
+        try:
+            super().ack(delivery_tag)
+        except self.channel.connection_errors:
+            self._owed.add(delivery_tag)
+            virtual.QoS.ack(self, delivery_tag)
+            raise
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Put back both."""
+        """Pay what is owed, then put back what is late, and what the dead had."""
+        while self._owed:
+            tag = self._owed.pop()
+            try:
+                self._remove_from_indices(tag).execute()
+            except self.channel.connection_errors:
+                self._owed.add(tag)
+                raise
         super().restore_visible(*args, **kwargs)
         if self.channel.consumers:
             bring_back(self.channel)
