@@ -33,9 +33,11 @@ class Folder:
     id: str
     path: str
     ports: Mapping[str, int]
-    """Ports that belong to it, for as long as it is there."""
+    """Ports that belong to it, for as long as it is there, or until it is given others."""
     documents: Mapping[str, Any] = field(default_factory=dict)
     """Its JSON files, and those one level down ("state/web.json"), by name."""
+    taken: frozenset[str] = frozenset()
+    """Names of the ports on which somebody listens: who they were made for, or a stranger."""
 
 
 @dataclass(slots=True)
@@ -43,7 +45,8 @@ class FolderDriver:
     """All folders under one root.
 
     Create: `Step.change` has `documents` (name → JSON value), `ports` (name → how many in a row), `firstPort` or `port` (a given
-    one), `generates` (names of files with a random token), `folders` (to make inside). Update: `documents`.
+    one), `generates` (names of files with a random token), `folders` (to make inside). Update: `documents`; or `ports` and
+    `firstPort`, for others in their place.
     """
 
     root: Path
@@ -80,7 +83,7 @@ class FolderDriver:
             if read_json(self.root / step.ref / TAG) is None:
                 raise Conflict(f"cannot change {step.part}: it is gone; looking again")
             self.fence()
-            await asyncio.to_thread(_write, self.root / step.ref, self._filled(step.change["documents"], {}))
+            await asyncio.to_thread(self._change, self.root / step.ref, step.change)
             return step.ref
         name = str(step.change.get("name") or intent.name)
         if read_json(self.root / name / TAG) is not None:
@@ -112,6 +115,11 @@ class FolderDriver:
         tag = {"installation": intent.owner.installation, "owner": intent.owner.uid, "part": intent.part}
         created = datetime.now(UTC).isoformat()
         write_json(folder / TAG, {"tag": tag, "name": intent.name, "created": created, "ports": ports})
+
+    def _change(self, folder: Path, change: Mapping[str, Any]) -> None:
+        if ports := self._ports(change):
+            write_json(folder / TAG, (read_json(folder / TAG) or {}) | {"ports": ports})
+        _write(folder, self._filled(change.get("documents", {}), ports))
 
     def _filled(self, documents: Mapping[str, Any], ports: Mapping[str, int]) -> Any:
         places = {f"{{port.{name}}}": port for name, port in ports.items()}
@@ -187,7 +195,9 @@ def _thing(folder: Path) -> Thing[Folder] | None:
         return None
     files = sorted(path for path in (*folder.glob("*.json"), *folder.glob("*/*.json")) if not path.name.startswith("."))
     documents = {str(path.relative_to(folder)): read_json(path) for path in files if path.name != TAG}
-    live = Folder(record["name"], folder.name, str(folder), record["ports"], documents)
+    ports: dict[str, int] = record["ports"]
+    taken = frozenset(name for name, port in ports.items() if not _is_free(port))
+    live = Folder(record["name"], folder.name, str(folder), ports, documents, taken)
     tag = record["tag"]
     return Thing(
         ref=folder.name,
@@ -196,6 +206,6 @@ def _thing(folder: Path) -> Thing[Folder] | None:
         part=tag["part"],
         created=record["created"],
         healthy=True,
-        digest=hash(repr(documents)),
+        digest=hash(repr((ports, documents))),
         live=live,
     )

@@ -18,6 +18,7 @@ from reconciler.client import SECRETS
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, processes
 from reconciler.kinds.local import Local
+from reconciler.kinds.ports import moved
 from reconciler.kinds.progress import last_words
 from specs.meta import Reason, parse_quantity
 from specs.ray_cluster import RayCluster
@@ -76,7 +77,9 @@ class RayClusterKind:
             return suspended(seen, now)
         match seen["folder"]:
             case Present(live=Folder() as folder):
-                size = options(obj)
+                size, head = options(obj), processes.unit_of(seen, "head")
+                if (doing := moved(folder, head, {"ports": ray.ports(), "firstPort": first_port(obj)})) is not None:
+                    return doing
                 return keep(ray.head(folder, str(obj.metadata.uid), size), f"1 node, {size['num_cpus']} CPU", seen, now)
         change = {"ports": ray.ports(), "firstPort": first_port(obj), "generates": [ray.TOKEN]}
         return (Step("create", "folder", "it needs ports and a token of its own", change),)

@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.contract import Present, Seen
+from drivers.contract import Plan, Present, Seen
 from drivers.local.folders import Folder
 from drivers.local.unit import Unit, UnitSpec
-from reconciler.kinds import common, processes
+from reconciler.kinds import common, ports, processes
 from reconciler.kinds.local import ENVIRONMENT, Local, python
 from specs.model_deployment import ModelDeployment
 
@@ -55,6 +55,13 @@ def make_folder(local: Local, obj: ModelDeployment) -> dict[str, Any]:
     documents = {"config.json": config(local, obj, "{port.http}"), "routes.json": {"revisions": []}}
     name = folder_name(obj)
     return {"name": name, "documents": documents, "ports": {"http": 1}, "folders": ["state"], **chosen}
+
+
+def other_port(obj: ModelDeployment, folder: Folder, web: Unit | None) -> Plan | None:
+    """What is to be done where a stranger has the port: another one, or a person's word if the spec names it."""
+    if obj.spec.local and obj.spec.local.port:
+        return ports.wanted_by_name(folder, web, "spec.local.port")
+    return ports.moved(folder, web, {"ports": {"http": 1}, "firstPort": FIRST_PORT})
 
 
 def port_of(obj: ModelDeployment, folder: Folder) -> int:
