@@ -6,6 +6,7 @@ A message is acknowledged after it was answered; one whose worker died or ran ou
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from typing import Any
 
@@ -75,7 +76,7 @@ def transport_options(config: Config, consumer: str = "") -> dict[str, Any]:
     return {
         "confirm_publish": True, "connect_timeout": CONNECT_SECONDS, "write_timeout": ANSWER_SECONDS,
         "read_timeout": None if consumer else ANSWER_SECONDS,
-        "socket_settings": {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3},
+        "socket_settings": {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
     }  # fmt: skip
 
 
