@@ -21,7 +21,7 @@ from reconciler.engine.clock import to_text
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, processes
 from reconciler.kinds.credentials import Credentials
-from reconciler.kinds.local import ENVIRONMENT, Local, python
+from reconciler.kinds.local import Local, python
 from specs.dataset import Dataset
 from specs.meta import Reason
 
@@ -149,7 +149,7 @@ def job(local: Local, obj: Dataset, table: Table | None) -> UnitSpec:
     return UnitSpec(
         command=python("training.profile", "--request", "{folder}/request.json", "--out", "{folder}/out"),
         mode="job",
-        env=ENVIRONMENT,
+        env=local.environment,
         files={"request.json": json.dumps(request)},
         outputs=("out/result.json",),
         label=label(obj, table),

@@ -192,7 +192,7 @@ class ModelDeploymentKind:
     def _bring_up(self, obj: ModelDeployment, folder: Folder, row: Row, seen: Seen, now: datetime) -> Plan | None:
         """Try the model out, start its workers, and give it the requests."""
         number = row["revision"]
-        want, unit = serving.preflight(folder, row), processes.unit_of(seen, "preflight")
+        want, unit = serving.preflight(self.local, folder, row), processes.unit_of(seen, "preflight")
         if unit is not None and unit.digest == want.digest and (trouble := _hangs_or_dies(unit, obj, now)):
             return Wait(Reason.PREFLIGHT_FAILED, f"revision {number}: {trouble}", 0.05)
         if (doing := processes.run("preflight", want, seen, now, f"revision {number} is to be tried out")) is not None:

@@ -11,7 +11,7 @@ from drivers.contract import Seen, Stop
 from drivers.local.unit import UnitSpec
 from drivers.ray.local import environment
 from reconciler.kinds import common
-from reconciler.kinds.local import ENVIRONMENT, Local, python
+from reconciler.kinds.local import Local, python
 from specs.experiment import Experiment
 from specs.meta import Reason
 from training.runid import CONTINUES, run_id
@@ -105,7 +105,7 @@ def job(local: Local, obj: Experiment, run: Run, seen: Seen) -> UnitSpec:
     """The process that makes the run, on the cluster as it is now."""
     cluster, place = common.live_object(seen, "cluster"), folder(local, run)
     ray: dict[str, Any] | None = None
-    env = dict(ENVIRONMENT)
+    env = dict(local.environment)
     if cluster is not None and cluster.status.get("address"):
         ray = {"address": cluster.status["address"], "token_file": cluster.status.get("tokenFile")}
         env |= environment(str(cluster.status["tokenFile"])) if cluster.status.get("tokenFile") else {}
@@ -113,7 +113,7 @@ def job(local: Local, obj: Experiment, run: Run, seen: Seen) -> UnitSpec:
         "experiment": run.spec,
         "dataset": run.dataset,
         "ray": ray,
-        "store": str(local.home.models),
+        "store": local.store_url,
         "uid": obj.metadata.uid,
         "name": obj.metadata.name,
         "finished": finished(obj, run),

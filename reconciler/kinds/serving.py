@@ -11,7 +11,7 @@ from drivers.contract import Plan, Present, Seen
 from drivers.local.folders import Folder
 from drivers.local.unit import Unit, UnitSpec
 from reconciler.kinds import common, ports, processes
-from reconciler.kinds.local import ENVIRONMENT, Local, python
+from reconciler.kinds.local import Local, python
 from specs.model_deployment import ModelDeployment
 
 FIRST_PORT = 8437
@@ -41,7 +41,7 @@ def config(local: Local, obj: ModelDeployment, port: int | str) -> dict[str, Any
         "namespace": common.namespace(obj),
         "broker": BROKER_SECRET if spec.broker else "filesystem",
         "results": "filesystem",
-        "store": str(local.home.models),
+        "store": local.store_url,
         "host": spec.local.host if spec.local else "127.0.0.1",
         "port": port,
         "limits": limits | {"timeoutSeconds": timeout, "taskTimeLimitSeconds": max(60, 2 * timeout)},
@@ -88,7 +88,7 @@ def web(local: Local, obj: ModelDeployment, folder: Folder) -> UnitSpec:
     """The web app."""
     return UnitSpec(
         command=python("serving.web", "--config", f"{folder.path}/config.json"),
-        env=ENVIRONMENT,
+        env=local.environment,
         label=_hash(config(local, obj, port_of(obj, folder))),
         grace_seconds=obj.spec.predictor.timeout + 10.0,
     )
@@ -100,7 +100,7 @@ def worker(local: Local, obj: ModelDeployment, folder: Folder, revision: Mapping
     where = f"{folder.path}/config.json"
     return UnitSpec(
         command=python("serving.worker", "--config", where, "--revision", number, "--digest", digest, "--index", str(index)),
-        env=ENVIRONMENT,
+        env=local.environment,
         label=_hash(config(local, obj, port_of(obj, folder))),
         grace_seconds=obj.spec.predictor.timeout + 10.0,
     )
@@ -111,13 +111,13 @@ def preflight_label(revision: Mapping[str, Any]) -> str:
     return f"{revision['revision']} {revision['digest']}"
 
 
-def preflight(folder: Folder, revision: Mapping[str, Any]) -> UnitSpec:
+def preflight(local: Local, folder: Folder, revision: Mapping[str, Any]) -> UnitSpec:
     """Load the model where it would serve, predict its golden rows, measure."""
     where, digest = f"{folder.path}/config.json", str(revision["digest"])
     return UnitSpec(
         command=python("serving.preflight", "--config", where, "--digest", digest, "--out", "{folder}/result.json"),
         mode="job",
-        env=ENVIRONMENT,
+        env=local.environment,
         outputs=("result.json",),
         clears=("result.json",),
         label=preflight_label(revision),
@@ -131,12 +131,12 @@ def score(local: Local, experiment: Mapping[str, Any], digests: tuple[str, str])
         "digests": list(digests),
         "dataset": (status.get("resolved") or {}).get("dataset"),
         "experiment": spec,
-        "store": str(local.home.models),
+        "store": local.store_url,
     }
     return UnitSpec(
         command=python("training.score", "--request", "{folder}/request.json", "--out", "{folder}/result.json"),
         mode="job",
-        env=ENVIRONMENT,
+        env=local.environment,
         files={"request.json": json.dumps(request)},
         outputs=("result.json",),
         clears=("result.json",),
