@@ -32,12 +32,11 @@ async def test_a_better_model_is_served_by_itself_and_a_worse_one_is_not(at: Sta
 
 async def test_how_much_better_it_must_be_is_the_specs_affair(at: Stage) -> None:
     """Below minImprovement it is not taken; a lower bar takes it, without another search and without another scoring."""
-    source = {"fromExperiment": {"name": "penguins", "minImprovement": 0.9}}
-    await at.edit("modeldeployments", {"predictor": {"model": source}})
+    await at.source(minImprovement=0.9)
     await at.show("better")
     await at.decided("better", "NotBetter")
     scored = next(row for row in at.lab.units() if row["tag"]["part"] == "score")
-    await at.edit("modeldeployments", {"predictor": {"model": {"fromExperiment": {"name": "penguins", "minImprovement": 0.01}}}})
+    await at.source(minImprovement=0.01)
     await at.serves("better")
     assert next(row for row in at.lab.units() if row["tag"]["part"] == "score") == scored
 
@@ -46,7 +45,7 @@ async def test_a_person_has_the_last_word(at: Stage) -> None:
     """Manual waits for `promote`; `undo` goes back until `resume`; `pause` holds; each with its words and its exit code."""
     cli, what = at.cli, "mdep/penguins"
     assert cli("rollout", "promote", what).code == 1
-    await at.edit("modeldeployments", {"predictor": {"model": {"fromExperiment": {"name": "penguins", "promotion": "Manual"}}}})
+    await at.source(promotion="Manual")
     await at.show("better")
     obj = await at.decided("better", "AwaitsPromotion")
     assert status(obj)["digest"] == at.models["good"]
@@ -71,9 +70,7 @@ async def test_a_person_has_the_last_word(at: Stage) -> None:
     assert cli("rollout", "pause", what).code == 0
     obj = await at.until(lambda seen: condition_of(seen, "Promoted").get("reason") == "Paused")
     assert "rollouts are paused" in condition_of(obj)["message"]
-    await at.edit(
-        "modeldeployments", {"predictor": {"model": {"fromExperiment": {"name": "penguins", "promotion": "Automatic"}}}}
-    )
+    await at.source(promotion="Automatic")
     await at.serves("good")
     assert cli("rollout", "resume", what).code == 0
     await at.serves("better")

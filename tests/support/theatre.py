@@ -78,6 +78,10 @@ class Stage:
         """Change a spec, as somebody who edits it."""
         return await self.lab.client.patch(ours(plural), "default", name, {"spec": dict(spec)})
 
+    async def source(self, **fields: Any) -> Object:
+        """Change how the deployment follows the Experiment."""
+        return await self.edit("modeldeployments", {"predictor": {"model": {"fromExperiment": fields}}})
+
     async def deployment(self, name: str = NAME) -> Object:
         """The deployment as it is now; {} if there is none."""
         return await self.lab.get(DEPLOYMENTS, name)
