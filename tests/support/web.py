@@ -19,6 +19,7 @@ class Server:
     """An HTTP server on loopback that counts who reached it."""
 
     def __init__(self, pages: dict[str, tuple[int, dict[str, str], bytes]]) -> None:
+        self.pages = pages
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
         outer = self
@@ -26,7 +27,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests.append((self.path, dict(self.headers)))
-                status, headers, body = pages[self.path]
+                status, headers, body = outer.pages[self.path]
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
