@@ -23,7 +23,9 @@ from tests.support.daemon import ROOT, DaemonProcess, condition_of, ready, until
 
 TABLES, CLUSTERS, EXPERIMENTS, MODELS = ours("datasets"), ours("rayclusters"), ours("experiments"), ours("modelversions")
 PENGUINS = ROOT / "examples" / "quickstart" / "data" / "penguins.csv"
-PATIENCE = 90.0
+TRIAL_ACTORS = ("ray::RayTrial", "ray::_Inner")
+"""What the actors that run trials are called: at rest, and at work."""
+PATIENCE = 120.0
 """Seconds that a run, or the start of Ray, may take on a busy machine."""
 
 
@@ -114,11 +116,11 @@ class Lab:
         pid: int = await until(look, PATIENCE, lambda: f"{stage} never came: {log(folder)[-3000:]}", 0.002)
         return pid
 
-    def of_ray(self, cluster: Object, name: str) -> list[int]:
-        """Processes of a cluster whose command line holds `name`: gcs_server, raylet, ray::…"""
+    def of_ray(self, cluster: Object, *names: str) -> list[int]:
+        """Processes of a cluster whose command line holds one of `names`: gcs_server, raylet/raylet, *TRIAL_ACTORS."""
         record = self.unit(cluster, "head")
         found = processes.leftovers(self.daemon.home.units / record["name"]) if record else []
-        return [pid for pid in found if name in command_of(pid)]
+        return [pid for pid in found if any(name in command_of(pid) for name in names)]
 
 
 def command_of(pid: int) -> str:
