@@ -147,6 +147,21 @@ def test_a_web_address_is_fetched_again_and_again(at: Place) -> None:
         assert "the server answered 500" in condition(kept, "Ready")["message"]
 
 
+def test_a_token_reaches_its_server_and_nothing_else(at: Place) -> None:
+    """credentialsRef names where it is; it is sent with the fetch, and stands in no log, no status, no process's arguments."""
+    token = at.folder.parent / "token"
+    token.write_text("s3cr3t-of-the-table\n")
+    token.chmod(0o600)
+    with serving(t__csv=(200, {}, TABLE.encode())) as server:
+        spec = {"uri": f"http://127.0.0.1:{server.port}/t.csv", "allowedHosts": ["127.0.0.1"]}
+        at.save("token", **spec, credentialsRef={"file": str(token)})
+        at.until("token", "Valid")
+        assert [headers["Authorization"] for _, headers in server.requests] == ["Bearer s3cr3t-of-the-table"]
+    files = [path for path in at.cli.home.rglob("*") if path.is_file() and b"s3cr3t-of-the-table" in path.read_bytes()]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+    assert {path.name for path in files} <= {"secret"}
+
+
 @pytest.mark.parametrize(
     ("name", "uri"),
     [
