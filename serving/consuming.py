@@ -102,6 +102,6 @@ def _worker(config: Config, state: State, folder: Path, name: str) -> tuple[Work
     worker = Worker(
         model=model, revision=revision, digest=digest, records=connect(config),
         reply=outbox(config).send, again=lambda ask: publisher.publish(name, ask),
-        max_deliveries=config.limits.max_deliveries, observe=monitor,
+        max_deliveries=config.limits.max_deliveries, observe=monitor, buried=monitor.buried,
     )  # fmt: skip
     return worker, monitor

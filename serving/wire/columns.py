@@ -6,10 +6,10 @@ Checked here, once, before anything is queued. Missing is None afterwards, whate
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import isnan
 from typing import Any, Final
 
 from modelstore.signature import Column, Signature
@@ -17,6 +17,9 @@ from serving.message import Columns
 
 MAX_ERRORS: Final = 20
 MAX_TEXT: Final = 10_000
+LARGE: Final = 1e30
+"""Numbers beyond this are refused, and those beyond a thousand times what the model has seen if that is more: squared or weighted
+they are infinite, and what a model says of infinity is not a prediction."""
 MAX_QUOTED: Final = 40
 """So much of a wrong value is repeated in the error."""
 _NUMBERS: Final = frozenset({int, float, type(None)})
@@ -59,13 +62,12 @@ def check(column: Column, values: list[Any], path: Path) -> list[Any]:
     kinds = set(map(type, values))
     match column.kind:
         case "numeric":
-            if kinds <= _NUMBERS and (float not in kinds or all(map(_finite, values))) and (int not in kinds or _small(values)):
+            most = largest(column)
+            if kinds <= _NUMBERS and _within(values, most) and (int not in kinds or _small(values)):
                 return (
-                    values
-                    if float not in kinds
-                    else [None if value is not None and math.isnan(value) else value for value in values]
+                    values if float not in kinds else [None if value is not None and isnan(value) else value for value in values]
                 )
-            return _each(values, path, _number)
+            return _each(values, path, lambda value: _number(value, most))
         case "boolean":
             return values if kinds <= _TRUTHS else _each(values, path, _truth)
         case "datetime":
@@ -74,8 +76,13 @@ def check(column: Column, values: list[Any], path: Path) -> list[Any]:
             return values if kinds <= _TEXTS and _short(values) else _each(values, path, _text)
 
 
-def _finite(value: Any) -> bool:
-    return value is None or not math.isinf(value)
+def largest(column: Column) -> float:
+    """The largest magnitude that a numeric input takes."""
+    return max(LARGE, 1000 * max(abs(column.minimum or 0.0), abs(column.maximum or 0.0)))
+
+
+def _within(values: list[Any], most: float) -> bool:
+    return all(value is None or -most <= value <= most or isnan(value) for value in values)
 
 
 def _small(values: list[Any]) -> bool:
@@ -100,21 +107,21 @@ def _each(values: list[Any], path: Path, read: Callable[[Any], Any]) -> list[Any
     return found
 
 
-def _number(value: Any) -> float | int | None:
+def _number(value: Any, most: float) -> float | int | None:
     if type(value) is bool or not isinstance(value, (int, float)):
         raise ValueError(f"expected a number, got {_called(value)}")
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise ValueError("the number does not fit into 64 bits")
-    if math.isinf(value):
-        raise ValueError("infinite numbers are not accepted; null is a missing value")
-    return None if math.isnan(value) else value
+    if abs(value) > most:
+        raise ValueError(f"the number is beyond ±{most:g}; null is a missing value")
+    if isnan(value):
+        return None
+    return float(value) if isinstance(value, int) and not -(2**63) <= value < 2**64 else value
 
 
 def _truth(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        if math.isnan(value):
+        if isnan(value):
             return None
         if value in {0, 1}:
             return bool(value)
@@ -122,7 +129,7 @@ def _truth(value: Any) -> bool | None:
 
 
 def _moment(value: Any) -> str | None:
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and isnan(value):
         return None
     if not isinstance(value, str):
         raise ValueError(f"expected a date or time as text (ISO 8601), got {_called(value)}")
@@ -137,7 +144,7 @@ def _moment(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and isnan(value):
         return None
     if not isinstance(value, str):
         raise ValueError(f"expected a text, got {_called(value)}")
@@ -187,7 +194,7 @@ def read(column: Column, text: str) -> Any:
         return None
     match column.kind:
         case "numeric":
-            return _read_number(text)
+            return _read_number(text, largest(column))
         case "boolean":
             if (said := _SAID.get(text.lower())) is None:
                 raise ValueError(f"expected yes or no, got {_quoted(text)}")
@@ -198,15 +205,16 @@ def read(column: Column, text: str) -> Any:
             return _text(text)
 
 
-def _read_number(text: str) -> float | int | None:
+def _read_number(text: str, most: float) -> float | int | None:
+    value: float | int
     try:
-        return _number(int(text))
+        value = int(text)
     except ValueError:
-        pass
-    try:
-        return _number(float(text))
-    except ValueError:
-        raise ValueError(f"expected a number, got {_quoted(text)}") from None
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"expected a number, got {_quoted(text)}") from None
+    return _number(value, most)
 
 
 def _quoted(text: str) -> str:
