@@ -15,8 +15,10 @@ from typing import Any
 from drivers.contract import Done, Driver, Plan, Seen, Step, Stop, Wait
 from drivers.local.folders import Folder
 from drivers.local.unit import Unit
+from drivers.objects import LiveObject
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
+from reconciler.engine.events import ON_THE_WAY
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, processes, serving
 from reconciler.kinds.credentials import Credentials
@@ -32,6 +34,8 @@ DRAIN_SECONDS = 2.0
 MOST_STARTS = 3
 """A worker of a new revision that ends so often has failed."""
 REFERENCES = ("experiment", "model")
+WORTH_SAYING = (Reason.NOT_BETTER, Reason.AWAITS_PROMOTION, Reason.DEPENDENCY_NOT_READY, Reason.DEPENDENCY_NOT_FOUND)
+"""Why the newest model is not served, beside a model that is."""
 FAILED = (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED)
 
 
@@ -143,7 +147,7 @@ class ModelDeploymentKind:
         yield ready
         yield Verdict("Available", ready.status, ready.reason, ready.message)
         yield _preflight(there, seen, plan)
-        yield promoted(obj, there)
+        yield promoted(obj, there, seen)
 
     # --- what there is to see to, the most urgent first ----------------------------------------------------------------
 
@@ -280,8 +284,8 @@ def line(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> str:
     parts = [f"{serving.url(obj, folder)}, revision {number}, {ready}/{replicas} workers"]
     if failed := there.failed:
         parts.append(f"revision {failed['revision']} failed: {failed.get('message', '')}")
-    decided = promoted(obj, there)
-    if decided.reason in (Reason.NOT_BETTER, Reason.AWAITS_PROMOTION):
+    decided = promoted(obj, there, seen)
+    if decided.status == "False" and decided.reason in WORTH_SAYING:
         parts.append(decided.message)
     if obj.spec.rollout and (obj.spec.rollout.paused or obj.spec.rollout.revision is not None):
         parts.append("rollouts are paused; `anneal rollout resume` lets them go on")
@@ -347,7 +351,7 @@ def _concluded(row: Row, there: View, plan: Plan, obj: ModelDeployment, seen: Se
     return row
 
 
-def promoted(obj: ModelDeployment, there: View) -> Verdict:
+def promoted(obj: ModelDeployment, there: View, seen: Seen) -> Verdict:
     """Whether the newest model is the one that is served, and if not, who decided so."""
     wish, serving, other = obj.spec.rollout, there.serving, there.choice.challenger
     if wish and (wish.paused or wish.revision is not None):
@@ -356,6 +360,10 @@ def promoted(obj: ModelDeployment, there: View) -> Verdict:
         return Verdict("Promoted", "False", _why_failed(failed), str(failed.get("message", "")))
     if serving is None or (there.target is not None and there.target is not serving):
         return Verdict("Promoted", "False", Reason.ROLLING_OUT, "the newest model is not served yet")
+    if (wait := there.choice.wait) is not None:
+        if any(live.condition().get("reason") in ON_THE_WAY for live in _sources(seen)):
+            return Verdict("Promoted", "Unknown", wait.reason, "the next model is on its way")
+        return Verdict("Promoted", "False", wait.reason, wait.message)
     if other is None or other["digest"] == serving["digest"]:
         return Verdict("Promoted", "True", Reason.AVAILABLE, "the newest model is served")
     name, scores = other.get("modelVersion"), f"{other.get('metric')} {other.get('score')} against {other.get('incumbentScore')}"
@@ -365,6 +373,11 @@ def promoted(obj: ModelDeployment, there: View) -> Verdict:
         message = f"{name} is better ({scores}) and waits for `anneal rollout promote`"
         return Verdict("Promoted", "False", Reason.AWAITS_PROMOTION, message)
     return Verdict("Promoted", "Unknown", Reason.CHECKING, f"{name} is being scored against the served one")
+
+
+def _sources(seen: Seen) -> list[LiveObject]:
+    """Where models come from, as far as it is there."""
+    return [live for part in REFERENCES if (live := common.live_object(seen, part)) is not None]
 
 
 def _preflight(there: View, seen: Seen, plan: Plan) -> Verdict:

@@ -29,6 +29,7 @@ async def test_a_changed_byte_is_not_served(name: str, at: Stage) -> None:
     obj = await at.deployment()
     version, url = status(obj)["modelVersion"], status(obj)["url"]
     file = at.daemon.home.models / at.models["good"].removeprefix("sha256:") / name
+    assert asked(url).status_code == 200
     flip(file)
     try:
         seen = await at.lab.until(version, lambda row: condition_of(row, "Verified").get("status") == "False", plural=VERSIONS)

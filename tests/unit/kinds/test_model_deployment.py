@@ -139,6 +139,8 @@ def test_a_worse_model_is_not_promoted() -> None:
 def test_one_condition_says_whether_the_newest_model_is_served() -> None:
     """Promoted: by whom it was decided, in words that a person can act on."""
     there = world(source={"promotion": "Manual"})
+    broken = referred("Experiment", spec={}, status={}, ready=False, reason="Corrupt")
+    at_work = referred("Experiment", spec={}, status={}, ready=False, reason="Training")
 
     def said() -> tuple[str, str]:
         there.settle()
@@ -146,6 +148,12 @@ def test_one_condition_says_whether_the_newest_model_is_served() -> None:
         return row["status"], row["reason"]
 
     assert said() == ("True", "Available")
+    there.things["experiment"] = at_work
+    assert said() == ("Unknown", "DependencyNotReady")
+    there.things["experiment"] = broken
+    assert said() == ("False", "DependencyNotReady")
+    assert "Experiment/x is not ready: a message" in there.status["conditions"][0]["message"]
+    assert there.status["conditions"][0]["status"] == "True"
     there.things["experiment"] = experiment(C)
     assert said() == ("False", "NotBetter")
     there.things["experiment"] = experiment(B)
