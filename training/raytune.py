@@ -108,8 +108,9 @@ def on_ray(problem: Problem, folds: Sequence[Fold], *, folder: Path, parallel: i
             return
         from ray import tune
 
+        from training.rayhall import Hall
         from training.raysearch import DeskSearcher, Failures
-        from training.raytrial import Hall, RayTrial
+        from training.raytrial import RayTrial
 
         hall: Any = Hall.remote(parallel)  # type: ignore[attr-defined]
         shared = {"problem": problem, "folds": list(folds), "seconds": seconds, "hall": hall}
