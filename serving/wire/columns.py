@@ -78,7 +78,8 @@ def check(column: Column, values: list[Any], path: Path) -> list[Any]:
 
 def largest(column: Column) -> float:
     """The largest magnitude that a numeric input takes."""
-    return max(LARGE, 1000 * max(abs(column.minimum or 0.0), abs(column.maximum or 0.0)))
+    seen = [abs(bound) for bound in (column.minimum, column.maximum) if isinstance(bound, (int, float))]
+    return max(LARGE, 1000 * max(seen, default=0.0))
 
 
 def _within(values: list[Any], most: float) -> bool:
