@@ -176,6 +176,8 @@ def first_port(obj: RayCluster) -> int:
 
     Below 32,768, where outgoing connections take theirs: a port that is free now would be somebody's when Ray starts again.
     """
+    if obj.metadata.uid is None:  # a plan for what does not exist yet
+        return FIRST_PORT
     return FIRST_PORT + int(str(obj.metadata.uid).replace("-", "")[:4], 16) % 60 * 200
 
 

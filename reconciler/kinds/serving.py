@@ -28,7 +28,8 @@ def folder_of(seen: Seen) -> Folder | None:
 
 def folder_name(obj: ModelDeployment) -> str:
     """Short: the sockets of the web app lie in it."""
-    return f"{str(obj.metadata.name)[:24]}-{str(obj.metadata.uid).replace('-', '')[:8]}"
+    uid = str(obj.metadata.uid or "").replace("-", "")[:8]  # none in a plan for what does not exist yet
+    return f"{str(obj.metadata.name)[:24]}-{uid}".rstrip("-")
 
 
 def config(local: Local, obj: ModelDeployment, port: int | str) -> dict[str, Any]:
