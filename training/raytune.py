@@ -58,7 +58,7 @@ def load(cluster: Cluster) -> None:
     if cluster.on_loopback:  # else Ray replaces 127.0.0.1 by the address that others see, where nothing listens
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # Tune misses files that it was told not to write
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)  # it misses files that it was told not to write; "ray" is set on import
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -29,6 +30,8 @@ from training.trials import Journal, Outcome
 
 AGAIN = 75
 """Exit code: start me again (EX_TEMPFAIL)."""
+TOLD_TRIALS = 10
+"""So many of the best trials a model's package tells of."""
 
 
 class Run:
@@ -101,7 +104,9 @@ class Run:
             judged = finishing.judge(model, data, spec)
             stage["message"] = ", ".join(f"{name} {value:.6g}" for name, value in judged.metrics.items())
         with progress.stage("Packaging") as stage:
-            digest, note = finishing.package(model, best, judged, problem, data, self.request["store"], self._lineage(best))
+            digest, note = finishing.package(
+                model, best, judged, problem, data, self.request["store"], self._lineage(best, journal)
+            )
             stage["message"] = note
         return {
             "modelDigest": digest,
@@ -201,7 +206,7 @@ class Run:
         )
         os._exit(AGAIN)
 
-    def _lineage(self, best: Outcome) -> dict[str, Any]:
+    def _lineage(self, best: Outcome, journal: Journal) -> dict[str, Any]:
         return {
             "experiment": self.request.get("name"),
             "uid": self.request.get("uid"),
@@ -212,6 +217,21 @@ class Run:
             "seed": self.spec.seed,
             "versions": versions(),
             "trained": time.time(),
+            "search": self._searched(journal),
+        }
+
+    def _searched(self, journal: Journal) -> dict[str, Any]:
+        """What was tried before this one was chosen: how the candidates did, how many trials ended how, and the best of them."""
+        over = [one for one in journal.outcomes if one.state == "Succeeded"]
+        over.sort(key=lambda one: one.metrics[self.metric], reverse=self.maximize)
+        named = ("name", "estimator", "state", "score", "message")
+        return {
+            "metric": self.metric,
+            "candidates": [{key: asdict(row)[key] for key in named} for row in self.progress.candidates],
+            "trials": dict(Counter(one.state for one in journal.outcomes)),
+            "best": [
+                {"name": one.name, "parameters": one.parameters, "score": one.metrics[self.metric]} for one in over[:TOLD_TRIALS]
+            ],
         }
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.web import Bucket, Names, serving
+from tests.support.bucket import Bucket
+from tests.support.web import Names, serving
 from training.errors import FetchFailed, Forbidden
 from training.fetch import Source, fetch
 
@@ -73,8 +74,8 @@ def test_a_slow_server_is_left(tmp_path: Path) -> None:
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """A bucket with one table; s3fs, botocore and the signature are real."""
     with Bucket("AKIAONE", t__csv=TABLE) as made:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", made.url)
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
         yield made
 
 

@@ -17,6 +17,7 @@ from specs.parameters import Candidate
 from tests.training.conftest import LOGISTIC, TREE, spec
 from training import racing
 from training.errors import RestoreUnavailable
+from training.estimators import automatic
 from training.search import Search
 from training.spaces import Space, grid
 from training.trials import Journal, Outcome, Trial
@@ -129,6 +130,29 @@ def test_a_grid_is_walked_once() -> None:
     assert len(seen) == len(set(seen)) == 24
     assert search.over == "SpaceExhausted"
     assert search.complete
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_automatic_candidates_have_a_grid(task: str) -> None:
+    """Each range is walked from its one end to the other."""
+    for candidate in automatic(task):
+        points = list(Space.of(candidate).grid())
+        assert len({json.dumps(point) for point in points}) == len(points)
+        for parameter in candidate.parameters:
+            values = [point[parameter.name] for point in points]
+            if (ends := parameter.feasible_space).list is None:
+                assert (min(values), max(values)) == (float(ends.min), float(ends.max))
+
+
+def test_finished_trials_stay_as_they_were_when_more_run_at_once() -> None:
+    """parallelTrialCount may be raised in the middle of a run: what is finished counts as it was, and nothing is tried twice."""
+    few, many = (spec(algorithm={"algorithmName": "tpe"}, parallelTrialCount=count, maxTrialCount=20) for count in (1, 4))
+    done, _ = play(few, random.Random(0), [], stop_after=12)
+    after, search = play(many, random.Random(0), done)
+    assert after[:12] == done
+    assert sorted(row.number for row in after) == list(range(1, 21))
+    assert len({(row.candidate, json.dumps(row.parameters)) for row in after}) == 20
+    assert search.over == "MaxTrialsReached"
 
 
 def test_a_candidate_without_parameters_is_tried_once() -> None:
