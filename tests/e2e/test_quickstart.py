@@ -69,16 +69,17 @@ def test_the_table_at_the_end_is_the_one_of_the_design(there: Newcomer) -> None:
 
 def test_the_terminal_ends_with_an_address_and_a_line_to_paste(there: Newcomer) -> None:
     """`anneal up DIR` on a terminal shows the page's address and a curl line; pasted into a shell, it predicts."""
-    seen = there.cli.terminal("up", str(there.folder / "examples" / "quickstart"), size=(400, 40))
+    seen = there.cli.terminal("up", str(there.folder / "examples" / "quickstart"), size=(100, 40))
     try:
-        text = seen.until("curl -s http", 60)
+        seen.until("/predict", 60)
+        seen.until("}'", 20)
     finally:
         seen.write("\x03")
         seen.end(30)
-    assert f"Open {there.get('mdep', 'penguins')['status']['url']} in a browser" in text
-    line = re.search(r"curl -s http.*?\]\}'", text)
-    assert line, text
-    assert json.loads(shell(there, line[0]))["predictions"][0]["prediction"] in SPECIES
+    text = seen.plain.replace("\r\n", "\n")
+    assert there.get("mdep", "penguins")["status"]["url"] in text
+    line = re.findall(r"curl .*?\}'", text, re.DOTALL)[-1]
+    assert json.loads(shell(there, line))["predictions"][0]["prediction"] in SPECIES
 
 
 def test_the_page_predicts(there: Newcomer, browser: webdriver.Chrome) -> None:
