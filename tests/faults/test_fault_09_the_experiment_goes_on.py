@@ -16,7 +16,7 @@ from reconciler.client import Object
 from tests.support.daemon import DaemonProcess, condition_of, until
 from tests.support.lab import CLUSTERS, EXPERIMENTS, MODELS, Lab, home, kill, lab, log, trials
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 TRIALS = 12
 FOREST = {
@@ -76,15 +76,13 @@ async def ended_well(at: Lab, name: str, digests: set[str], count: int = TRIALS)
 
 
 async def test_the_daemon_is_killed(at: Lab, digests: set[str]) -> None:
-    """The job does not notice, and the next daemon finds it where it is."""
-    made = await at.create("Experiment", "daemon", **SPEC)
+    """The job does not notice, and the next daemon finds it, running or done."""
+    await at.create("Experiment", "daemon", **SPEC)
     folder = await at.run("daemon")
     await at.tried(folder, 3)
-    pid = at.job(made)
     at.daemon.kill()
     await at.tried(folder, 6)
     await at.daemon.start()
-    assert at.job(made) == pid
     obj = await ended_well(at, "daemon", digests)
     assert obj["status"]["attempt"] == 1
     assert log(folder).count("event=run.started") == 1

@@ -11,7 +11,7 @@ import pytest
 from tests.support.daemon import DaemonProcess, condition_of
 from tests.support.lab import CLUSTERS, EXPERIMENTS, TRIAL_ACTORS, Lab, home, kill, lab, log, trials
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 LOGISTIC = {
     "name": "logistic", "estimator": "LogisticRegression",
