@@ -22,7 +22,10 @@ from serving.message import TASK, Ask
 
 BROKER_SAFETY = 12
 """A quorum queue drops to the dead-letter queue after so many returns: a net below our own, smaller, limit."""
+UNUSED_SECONDS = 7 * 24 * 3600
+"""A revision's queue that has had no worker for so long goes: accepted requests have long been answered or given up by then."""
 AWAY_SECONDS = 0.5
+RETRY_SECONDS = 0.2
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 5
 """A broker that takes longer is away: whoever waits hears of it instead of waiting on."""
@@ -88,6 +91,7 @@ def queue(config: Config, name: str) -> Queue:
         arguments = {
             "x-queue-type": "quorum",
             "x-delivery-limit": BROKER_SAFETY,
+            "x-expires": UNUSED_SECONDS * 1000,
             "x-consumer-timeout": config.limits.broker_patience * 1000,
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": f"{full}.dead",
@@ -99,7 +103,7 @@ def declare(config: Config, app: Celery, name: str) -> None:
     """Make the queue, and its dead-letter queue where the broker has such. Raises BrokerDown."""
     try:
         with app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=5)
+            connection.ensure_connection(max_retries=1, interval_start=RETRY_SECONDS, timeout=ANSWER_SECONDS)
             channel = connection.default_channel
             wanted = queue(config, name)
             if wanted.queue_arguments:
@@ -135,7 +139,7 @@ class Publisher:
     def _send(self, name: str, ask: Ask) -> None:
         if self._producer is None:
             connection = self._app.connection_for_write()
-            connection.ensure_connection(max_retries=1, timeout=2)
+            connection.ensure_connection(max_retries=1, interval_start=RETRY_SECONDS, timeout=CONNECT_SECONDS)
             self._producer = self._app.amqp.Producer(connection.default_channel, auto_declare=False)
         if name not in self._queues:
             declare(self._config, self._app, name)

@@ -16,23 +16,38 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support import brokers
 from tests.support.asking import Load, ask, ended, later, row, tensors
 from tests.support.serving import ENVIRONMENT, ROOT, Deployment, Model, deployed
 
 
-def test_a_killed_worker_loses_no_request(tmp_path: Path, store: Path, species: Model) -> None:
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", [brokers.EMBEDDED, pytest.param("rabbitmq", marks=pytest.mark.slow)])
+def test_a_killed_worker_loses_no_request(tmp_path: Path, store: Path, species: Model, kind: str) -> None:
     """kill -9 of one of two workers, with all its children, under load: every request is answered."""
-    with deployed(tmp_path, store, species, workers=2) as up, Load(up, species) as load:
+    with (
+        brokers.broker(kind, tmp_path / "broker") as (_, options),
+        deployed(tmp_path / "d", store, species, workers=2, limits={"timeoutSeconds": 60}, **options) as up,
+        Load(up, species) as load,
+    ):
         load.more()
         up.kill("worker-r1-0")
         load.more(200)
     assert set(load.codes) == {(200, 1)}
 
 
-def test_a_request_in_hand_survives_its_worker(tmp_path: Path, store: Path, species: Model) -> None:
-    """The only worker is killed while it has the request: the next one answers it, and the client never knew."""
-    with deployed(tmp_path, store, species, rough=2.0, limits={"timeoutSeconds": 60}) as up, ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(requests.post, f"{up.url}/predict", json={**row(species), "island": "slow"}, timeout=60)
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "kind", [brokers.EMBEDDED, *(pytest.param(one, marks=pytest.mark.slow) for one in ("rabbitmq", "redis"))]
+)
+def test_a_request_in_hand_survives_its_worker(tmp_path: Path, store: Path, species: Model, kind: str) -> None:
+    """The only worker is killed while it has the request: the next one answers it within seconds, and the client never knew."""
+    with (
+        brokers.broker(kind, tmp_path / "broker") as (_, options),
+        deployed(tmp_path / "d", store, species, rough=2.0, limits={"timeoutSeconds": 25}, **options) as up,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(ask, up, species, island="slow")
         up.until(up.diary.exists)
         up.kill("worker-r1-0")
         up.worker(1, species.digest, rough=0.0)
