@@ -61,12 +61,13 @@ class Recorder:
     def remarks(self, obj: Object, before: Mapping[str, Any]) -> None:
         """What it says of itself besides Ready, and did not say `before`: a revision that failed, a model that is not better."""
         after = (obj.get("status") or {}).get("conditions") or ()
-        known = {(row["type"], row["reason"], row["message"]) for row in before.get("conditions") or ()}
+        known = {(row["reason"], row["message"]) for row in before.get("conditions") or ()}
         ready = next((row["reason"] for row in after if row["type"] == "Ready"), None)
         for row in after:
-            said = (row["type"], row["reason"], row["message"])
+            said = (row["reason"], row["message"])
             if row["status"] != "False" or row["type"] in ENGINES or said in known or row["reason"] in (ready, *ON_THE_WAY):
                 continue
+            known.add(said)
             self.say(obj, "Normal" if row["reason"] in DECIDED else "Warning", row["reason"], row["message"])
 
     def say(self, obj: Object, kind: str, reason: str, message: str) -> None:

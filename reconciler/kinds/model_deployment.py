@@ -15,16 +15,15 @@ from typing import Any
 from drivers.contract import Done, Driver, Plan, Seen, Step, Stop, Wait
 from drivers.local.folders import Folder
 from drivers.local.unit import Unit
-from drivers.objects import LiveObject
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
-from reconciler.engine.events import ON_THE_WAY
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, processes, serving
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.local import Local
 from reconciler.kinds.progress import last_words
-from reconciler.kinds.rollout import Row, View, view
+from reconciler.kinds.rollout import REFERENCES, Row, View, view
+from reconciler.kinds.telling import available, line, promoted, tried_out, why_failed
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -33,9 +32,6 @@ DRAIN_SECONDS = 2.0
 """How long the workers of the revision before stay after the switch: what was sent to them is on its way."""
 MOST_STARTS = 3
 """A worker of a new revision that ends so often has failed."""
-REFERENCES = ("experiment", "model")
-WORTH_SAYING = (Reason.NOT_BETTER, Reason.AWAITS_PROMOTION, Reason.DEPENDENCY_NOT_READY, Reason.DEPENDENCY_NOT_FOUND)
-"""Why the newest model is not served, beside a model that is."""
 FAILED = (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED)
 
 
@@ -146,7 +142,7 @@ class ModelDeploymentKind:
         ready = Verdict("Ready", "True", Reason.AVAILABLE, said) if up else common.ready(seen, plan, Reason.AVAILABLE)
         yield ready
         yield Verdict("Available", ready.status, ready.reason, ready.message)
-        yield _preflight(there, seen, plan)
+        yield tried_out(there, seen, plan)
         yield promoted(obj, there, seen)
 
     # --- what there is to see to, the most urgent first ----------------------------------------------------------------
@@ -267,31 +263,6 @@ def _workers(obj: ModelDeployment) -> set[str]:
     return found
 
 
-def available(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> bool:
-    """Whether requests are answered."""
-    if there.serving is None or not serving.web_ready(folder, seen):
-        return False
-    replicas = obj.spec.predictor.min_replicas
-    return replicas == 0 or serving.workers_ready(folder, seen, there.serving["revision"], replicas) > 0
-
-
-def line(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> str:
-    """One line: where, what, how many; and what became of the newest model, where it is not that."""
-    if there.serving is None:
-        return serving.url(obj, folder)
-    replicas, number = obj.spec.predictor.min_replicas, there.serving["revision"]
-    ready = serving.workers_ready(folder, seen, number, replicas)
-    parts = [f"{serving.url(obj, folder)}, revision {number}, {ready}/{replicas} workers"]
-    if failed := there.failed:
-        parts.append(f"revision {failed['revision']} failed: {failed.get('message', '')}")
-    decided = promoted(obj, there, seen)
-    if decided.status == "False" and decided.reason in WORTH_SAYING:
-        parts.append(decided.message)
-    if obj.spec.rollout and (obj.spec.rollout.paused or obj.spec.rollout.revision is not None):
-        parts.append("rollouts are paused; `anneal rollout resume` lets them go on")
-    return "; ".join(parts)
-
-
 def _not_up_yet(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> Wait | None:
     if not serving.web_ready(folder, seen):
         return Wait(Reason.STARTING, "the web app is starting", POLL_SECONDS)
@@ -305,13 +276,8 @@ def _nothing_left(there: View) -> Stop | None:
     """Nothing is served, and the only model there is has failed."""
     if (failed := there.failed) is None:
         return None
-    why = _why_failed(failed)
+    why = why_failed(failed)
     return Stop(why, f"{failed.get('message', '')}; it is not tried again before the spec or the model changes")
-
-
-def _why_failed(row: Row) -> Reason:
-    """What failed of a revision."""
-    return Reason(row.get("reason") or Reason.PREFLIGHT_FAILED)
 
 
 def _hangs_or_dies(unit: Unit, obj: ModelDeployment, now: datetime) -> str:
@@ -349,49 +315,3 @@ def _concluded(row: Row, there: View, plan: Plan, obj: ModelDeployment, seen: Se
         failed = {"state": "Failed", "generation": obj.metadata.generation, "reason": str(plan.reason)}
         return row | failed | {"message": plan.message[:1024]}
     return row
-
-
-def promoted(obj: ModelDeployment, there: View, seen: Seen) -> Verdict:
-    """Whether the newest model is the one that is served, and if not, who decided so."""
-    wish, serving, other = obj.spec.rollout, there.serving, there.choice.challenger
-    if wish and (wish.paused or wish.revision is not None):
-        return Verdict("Promoted", "Unknown", Reason.PAUSED, "rollouts are paused; `anneal rollout resume` lets them go on")
-    if failed := there.failed:
-        return Verdict("Promoted", "False", _why_failed(failed), str(failed.get("message", "")))
-    if serving is None or (there.target is not None and there.target is not serving):
-        return Verdict("Promoted", "False", Reason.ROLLING_OUT, "the newest model is not served yet")
-    if (wait := there.choice.wait) is not None:
-        if any(live.condition().get("reason") in ON_THE_WAY for live in _sources(seen)):
-            return Verdict("Promoted", "Unknown", wait.reason, "the next model is on its way")
-        return Verdict("Promoted", "False", wait.reason, wait.message)
-    if other is None or other["digest"] == serving["digest"]:
-        return Verdict("Promoted", "True", Reason.AVAILABLE, "the newest model is served")
-    name, scores = other.get("modelVersion"), f"{other.get('metric')} {other.get('score')} against {other.get('incumbentScore')}"
-    if other["decision"] == "NotBetter":
-        return Verdict("Promoted", "False", Reason.NOT_BETTER, f"{name} is not better ({scores})")
-    if other["decision"] == "AwaitsPromotion":
-        message = f"{name} is better ({scores}) and waits for `anneal rollout promote`"
-        return Verdict("Promoted", "False", Reason.AWAITS_PROMOTION, message)
-    return Verdict("Promoted", "Unknown", Reason.CHECKING, f"{name} is being scored against the served one")
-
-
-def _sources(seen: Seen) -> list[LiveObject]:
-    """Where models come from, as far as it is there."""
-    return [live for part in REFERENCES if (live := common.live_object(seen, part)) is not None]
-
-
-def _preflight(there: View, seen: Seen, plan: Plan) -> Verdict:
-    unit = processes.unit_of(seen, "preflight")
-    if isinstance(plan, Wait) and plan.reason is Reason.PREFLIGHT_FAILED:
-        return Verdict("Preflight", "False", Reason.PREFLIGHT_FAILED, plan.message)
-    if (failed := there.failed) and _why_failed(failed) is Reason.PREFLIGHT_FAILED:
-        return Verdict("Preflight", "False", Reason.PREFLIGHT_FAILED, str(failed.get("message", "")))
-    if unit is None:
-        return Verdict("Preflight", "Unknown", Reason.PENDING, "no model was tried out yet")
-    if unit.state != "Exited":
-        return Verdict("Preflight", "Unknown", Reason.CHECKING, "a model is being tried out")
-    found = unit.outputs.get("result.json") or {}
-    latency = (found.get("latencyMs") or {}).get("p50")
-    golden = found.get("golden") or {}
-    said = f"{golden.get('checked')} golden rows, {found.get('engine')}" + (f", {latency:.2g} ms a row" if latency else "")
-    return Verdict("Preflight", "True", Reason.PREFLIGHT_PASSED, said)

@@ -18,6 +18,8 @@ from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
 Row = dict[str, Any]
+REFERENCES = ("experiment", "model")
+"""The parts that are where models come from."""
 
 
 @dataclass(frozen=True, slots=True)
