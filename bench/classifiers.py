@@ -23,7 +23,9 @@ class Classifier:
     digest: str
     """Of the package in the store."""
     plain: Path
-    """The skops file."""
+    """The skops file, fitted on a table with names, as one does."""
+    lean: Path
+    """The same, fitted on a matrix without."""
     columns: list[str]
     rows: list[dict[str, float]]
     """Rows to ask for."""
@@ -48,7 +50,8 @@ def make(name: str, folder: Path, store: Path) -> Classifier:
     kinds = [(column, "numeric") for column in table.columns]
     estimator = LogisticRegression(max_iter=1000) if name == "logistic" else RandomForestClassifier(100, random_state=0)
     pipeline = Pipeline([("prepare", Prepare(kinds)), ("model", estimator)]).fit(table, target)
-    plain = make_pipeline(StandardScaler().fit(table.to_numpy()), estimator)
+    plain = make_pipeline(StandardScaler().fit(table), estimator)
+    lean = make_pipeline(StandardScaler().fit(table.to_numpy()), estimator)
 
     signature = infer_signature(table, kinds, target="diagnosis", task="classification", classes=pipeline.classes_)
     packaged = package(
@@ -59,10 +62,11 @@ def make(name: str, folder: Path, store: Path) -> Classifier:
         raise RuntimeError(f"cannot compare: {packaged.note}")
     Store(store).put(folder / name)
     skops.io.dump(plain, folder / f"{name}.skops")
+    skops.io.dump(lean, folder / f"{name}-lean.skops")
     chosen = table.iloc[:: len(table) // 64].head(64)
     return Classifier(
-        name, packaged.digest, folder / f"{name}.skops", list(table.columns), chosen.to_dict("records"),
-        plain.predict_proba(chosen.to_numpy()).tolist(),
+        name, packaged.digest, folder / f"{name}.skops", folder / f"{name}-lean.skops", list(table.columns),
+        chosen.to_dict("records"), plain.predict_proba(chosen).tolist(),
     )  # fmt: skip
 
 
