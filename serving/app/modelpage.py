@@ -61,6 +61,7 @@ def describe(known: Known) -> dict[str, Any]:
         "features": features(data),
         "dropped": [(str(name), str(why)) for name, why in (data.get("dropped") or {}).items()],
         "lineage": lineage(data),
+        "search": search(data),
         "versions": ", ".join(f"{name} {one}" for name, one in ((data.get("lineage") or {}).get("versions") or {}).items()),
     }
 
@@ -162,6 +163,36 @@ def features(data: dict[str, Any]) -> dict[str, Any] | None:
         "kept": sum(chosen for _, _, chosen in rows), "of": len(rows), "rows": rows[:MOST_FEATURES],
         "scored": any(score for _, score, _ in rows), "more": len(rows) - MOST_FEATURES,
     }  # fmt: skip
+
+
+def search(data: dict[str, Any]) -> dict[str, Any] | None:
+    """What was tried before it was chosen: candidates and the best trials with their scores, and how many trials there were."""
+    found = (data.get("lineage") or {}).get("search") or {}
+    metric, trials = found.get("metric", ""), found.get("trials") or {}
+    if not found:
+        return None
+    return {
+        "metric": words(metric),
+        "count": sum(trials.values()),
+        "early": trials.get("EarlyStopped", 0),
+        "failed": trials.get("Failed", 0),
+        "candidates": [
+            (
+                one["name"],
+                one.get("estimator", ""),
+                measured(metric, one["score"]) if one.get("score") is not None else one["state"],
+            )
+            for one in found.get("candidates") or ()
+        ],
+        "best": [
+            (one["name"], _assigned(one.get("parameters") or {}), measured(metric, one["score"]))
+            for one in found.get("best") or ()
+        ],
+    }
+
+
+def _assigned(parameters: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {shown(value)}" for name, value in parameters.items()) or "the library's own"
 
 
 def held(column: Column) -> str:

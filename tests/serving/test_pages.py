@@ -213,8 +213,8 @@ def test_everybody_can_use_every_page(
         assert window.sideways == 0, where
         assert window.one("html").get_attribute("lang") == "en"
 
-    for deployment in (up, estimate):
-        for path in ("/", "/?empty", "/model", "/docs", "/requests"):
+    for deployment, paths in ((up, ("/", "/model", "/docs", "/requests")), (estimate, ("/model",))):
+        for path in paths:
             window.get(deployment.url + path)
             fine(path)
         window.get(deployment.url)
@@ -229,7 +229,7 @@ def test_everybody_can_use_every_page(
 
 
 def test_the_page_of_the_model_tells_what_it_is(window: Browser, up: Deployment, estimate: Deployment, species: Model) -> None:
-    """Metrics on rows that it had not seen, importances, confusion matrix or residuals, the training data, features, lineage."""
+    """Metrics on rows that it had not seen, importances, errors, training data, features, trials, lineage."""
     window.look()
     window.get(f"{up.url}/model")
     text = window.one("main").text
@@ -245,6 +245,8 @@ def test_the_page_of_the_model_tells_what_it_is(window: Browser, up: Deployment,
     assert sorted(window.texts(".bars .name"))[0] == "Bill depth (mm)"
     assert {"island", "bill_length_mm"} <= set(window.texts("[aria-label='Inputs in the training data'] th"))
     assert f"{len(species.held_out)} features were made of the inputs, {len(species.held_out) - 1} kept." in text
+    assert "3 trials, 1 of them stopped early" in text
+    assert window.texts("[aria-label='Best trials'] td") == ["C 74.66", "99.6\u202f%"]
     assert species.digest in text
     assert "scikit-learn" in text
     window.get(f"{estimate.url}/model")

@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,10 +64,9 @@ class Browser:
     @contextlib.contextmanager
     def leaving(self) -> Iterator[None]:
         """What is done here leads to another page; go on when that is there."""
-        before = self.one("html")
+        before = self.one("html").id
         yield
-        self.until(lambda _: staleness_of(before)(self.driver))
-        self.until(lambda _: self.ask("return document.readyState") == "complete")
+        self.until(lambda _: self.one("html").id != before and self.ask("return document.readyState") == "complete")
 
     def follow(self, text: str) -> None:
         """Click on the link of this text."""
@@ -80,8 +79,9 @@ class Browser:
             self.driver.find_element(By.XPATH, f"//button[normalize-space()='{text}']").click()
 
     def until(self, true: Callable[[Browser], Any]) -> Any:
-        """Wait until something holds."""
-        return WebDriverWait(self.driver, WAIT_SECONDS, poll_frequency=0.05).until(lambda _driver: true(self))
+        """Wait until something holds. Between two pages there is none to ask: then it does not hold yet."""
+        wait = WebDriverWait(self.driver, WAIT_SECONDS, poll_frequency=0.05, ignored_exceptions=[WebDriverException])
+        return wait.until(lambda _driver: true(self))
 
     def ask(self, script: str) -> Any:
         """What a script of the test's answers."""
