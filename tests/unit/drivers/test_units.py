@@ -251,6 +251,17 @@ async def test_starts_in_a_row_are_counted_unless_somebody_stopped_it(world: Wor
     assert (await world.unit()).starts == 1
 
 
+async def test_a_fresh_start_begins_to_count_anew(world: World) -> None:
+    """A job that is run every so often has not failed so often."""
+    job = python("pass", mode="job")
+    ref = await world.create(job)
+    for _ in range(3):
+        await world.until("Exited")
+        anew = Step("update", "web", "a test", job.change() | {"fresh": True}, ref=ref)
+        await world.driver.apply(anew, world.intent("web"))
+    assert (await world.until("Exited")).starts == 1
+
+
 async def test_files_secrets_and_outputs(world: World) -> None:
     """Files are there when it starts, secrets only for its owner and in no record, outputs are read, old ones are cleared."""
     code = "import json; json.dump([open('in').read(), open('secret').read()], open('out.json', 'w'))"
