@@ -35,6 +35,18 @@ def test_a_file_is_copied_under_the_name_of_its_content(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "data").iterdir()] == [first.path.name]
 
 
+def test_what_a_killed_fetch_left_is_tidied_up(tmp_path: Path) -> None:
+    """A day later the next fetch removes it; what is younger may be somebody's who is still fetching."""
+    (tmp_path / "t.csv").write_bytes(TABLE)
+    (tmp_path / "data").mkdir()
+    for name, age in (("old", 90_000), ("young", 60)):
+        file = tmp_path / "data" / f".fetch-{name}"
+        file.touch()
+        os.utime(file, times=(file.stat().st_mtime - age,) * 2)
+    path = get("t.csv", tmp_path).path
+    assert {each.name for each in (tmp_path / "data").iterdir()} == {path.name, ".fetch-young"}
+
+
 def test_a_data_root_may_be_read(tmp_path: Path) -> None:
     """What the daemon's owner allows is allowed."""
     (tmp_path / "roots").mkdir()

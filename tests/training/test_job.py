@@ -176,12 +176,34 @@ def test_a_raised_count_goes_on(run_folder: Folder) -> None:
     assert found["modelDigest"] == run(run_folder("large", maxTrialCount=8))["modelDigest"]
 
 
-def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder) -> None:
-    """A journal that is gone, or damaged, fails loudly with RestoreUnavailable."""
+@pytest.mark.parametrize("left", [0, 1, 3], ids=["the file is gone", "no trial is left", "some are lost"])
+def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder, left: int) -> None:
+    """A journal that lost trials fails loudly with RestoreUnavailable, however often it is tried; put back, it goes on."""
     folder = run_folder(maxTrialCount=4)
     run(folder)
-    (folder / "trials.jsonl").unlink()
+    path = folder / "trials.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.unlink()
+    if left:
+        path.write_bytes(b"".join(lines[:left]))
+    run_folder(maxTrialCount=6)
+    for _ in range(3):
+        error = run(folder, code=1)["error"]
+        assert error["reason"] == "RestoreUnavailable"
+        assert f"holds {max(0, left - 1)} trials of 4" in error["message"]
+    path.write_bytes(b"".join(lines))
+    run(folder)
+    assert path.read_bytes().startswith(b"".join(lines))
+    assert len(trials(folder)) == 6
+
+
+def test_a_run_folder_that_lost_everything_is_missed(run_folder: Folder) -> None:
+    """Whoever starts the job says how many trials are known to be over: without them it does not begin anew."""
+    folder = run_folder(maxTrialCount=2)
+    request = json.loads((folder / "spec.json").read_bytes())
+    (folder / "spec.json").write_text(json.dumps(request | {"finished": 2}))
     assert run(folder, code=1)["error"]["reason"] == "RestoreUnavailable"
+    assert trials(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -189,6 +211,7 @@ def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder) -> None:
     [
         ({"candidates": [{"name": "x", "estimator": "LogisticRegresion"}]}, "InvalidSpec", 'did you mean "LogisticRegression"'),
         ({"candidates": [{"name": "x", "estimator": "Popen"}]}, "InvalidSpec", "no estimator Popen"),
+        ({"candidates": [{"name": "x", "estimator": "XGBClassifier"}]}, "InvalidSpec", "install xgboost"),
         ({"candidates": [{"name": "x", "estimator": "Ridge"}]}, "InvalidSpec", "no estimator Ridge for classification"),
         ({"candidates": [{**TREE, "fixed": [{"name": "max_dept", "value": 3}]}]}, "InvalidSpec", 'did you mean "max_depth"'),
         ({"objective": {"type": "maximize", "objectiveMetricName": "akkuracy"}}, "InvalidSpec", "no such metric"),
@@ -202,7 +225,19 @@ def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder) -> None:
         ),
         ({"features": {"exclude": list(pd.read_csv(PENGUINS).columns)}}, "InvalidSpec", "no column is left"),
     ],
-    ids=["typo", "not allowed", "other task", "parameter", "metric", "task", "target", "table", "all fail", "exclude"],
+    ids=[
+        "typo",
+        "not allowed",
+        "not installed",
+        "other task",
+        "parameter",
+        "metric",
+        "task",
+        "target",
+        "table",
+        "all fail",
+        "exclude",
+    ],
 )
 def test_what_cannot_be_says_why(run_folder: Folder, changes: Any, reason: str, words: str) -> None:
     """A run that no other attempt would help ends with a reason and with words that a person can act on."""

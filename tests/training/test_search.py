@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.training.conftest import LOGISTIC, TREE, spec
 from training import racing
 from training.errors import RestoreUnavailable
 from training.estimators import automatic
+from training.files import append_line, read_lines
 from training.search import Search
 from training.spaces import Space, grid
 from training.trials import Journal, Outcome, Trial
@@ -229,6 +231,23 @@ def test_a_torn_line_is_a_trial_that_did_not_finish(tmp_path: Path) -> None:
     assert [outcome.number for outcome in again] == [1]
     again.add(journal.outcomes[1])
     assert path.read_bytes() == whole
+
+
+def test_a_line_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> None:
+    """Half a line would break the journal for good once the next one is written behind it."""
+    path = tmp_path / "trials.jsonl"
+    append_line(path, {"format": 1})
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"too large|space"):
+            append_line(path, {"number": 1, "name": "forest-1"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    append_line(path, {"number": 1})
+    assert read_lines(path) == [{"format": 1}, {"number": 1}]
 
 
 @pytest.mark.parametrize("damage", ["middle", "head", "twice", "field"])
