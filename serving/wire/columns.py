@@ -63,7 +63,7 @@ def check(column: Column, values: list[Any], path: Path) -> list[Any]:
     match column.kind:
         case "numeric":
             most = largest(column)
-            if kinds <= _NUMBERS and _within(values, most) and (int not in kinds or _small(values)):
+            if kinds <= _NUMBERS and _within(values, most, kinds) and (int not in kinds or _small(values)):
                 return (
                     values if float not in kinds else [None if value is not None and isnan(value) else value for value in values]
                 )
@@ -82,7 +82,9 @@ def largest(column: Column) -> float:
     return max(LARGE, 1000 * max(seen, default=0.0))
 
 
-def _within(values: list[Any], most: float) -> bool:
+def _within(values: list[Any], most: float, kinds: set[type]) -> bool:
+    if type(None) not in kinds and -most <= min(values) and max(values) <= most:
+        return True  # quick; a NaN among them is passed over, or makes it false
     return all(value is None or -most <= value <= most or isnan(value) for value in values)
 
 
