@@ -18,11 +18,11 @@ from tests.support.lab import CLUSTERS, EXPERIMENTS, MODELS, Lab, home, kill, la
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-TRIALS = 12
+TRIALS = 16
 FOREST = {
     "name": "forest", "estimator": "RandomForestClassifier",
     "parameters": [{"name": "min_samples_leaf", "parameterType": "int", "feasibleSpace": {"min": 1, "max": 60}}],
-    "fixed": [{"name": "n_estimators", "value": "150"}],
+    "fixed": [{"name": "n_estimators", "value": "200"}],
 }  # fmt: skip
 LOGISTIC = {
     "name": "logistic", "estimator": "LogisticRegression",
@@ -93,7 +93,7 @@ async def test_the_job_is_killed_at_every_stage(at: Lab, digests: set[str]) -> N
     made = await at.create("Experiment", "job", backoffLimit=10, **SPEC)
     folder = await at.run("job")
     seen: list[dict[str, Any]] = []
-    for stage, least in (("Features", 0), ("Screening", 0), ("Tuning", 2), ("Tuning", 7)):
+    for stage, least in (("Features", 0), ("Screening", 0), ("Tuning", 1), ("Tuning", 5)):
         pid = await at.at_stage(made, folder, stage, least)
         kill(pid)
         await until(lambda pid=pid: at.job(made) != pid, 10)  # type: ignore[misc]
@@ -107,27 +107,25 @@ async def test_the_job_is_killed_at_every_stage(at: Lab, digests: set[str]) -> N
 
 async def test_the_head_of_ray_is_killed(at: Lab, digests: set[str]) -> None:
     """Ray itself would wait for ever. The job ends, the head is started again, then the job, which goes on."""
+    cluster = await at.ready("penguins", CLUSTERS)
     await at.create("Experiment", "head", **SPEC)
     folder = await at.run("head")
-    before = await at.tried(folder, 3)
-    cluster = await at.ready("penguins", CLUSTERS)
+    before = await at.tried(folder, 2)
     kill(*at.of_ray(cluster, "gcs_server"))
     obj = await ended_well(at, "head", digests)
     assert trials(folder)[: len(before)] == before
     assert obj["status"]["attempt"] >= 2
     assert "reason=RayUnreachable" in log(folder)
-    again = await at.ready("penguins", CLUSTERS)
-    assert again["status"]["restarts"] >= 1
 
 
 async def test_everything_is_killed_at_once(at: Lab, digests: set[str]) -> None:
     """As a power cut does: daemon, job, head, workers. One daemon is started, and all else follows."""
+    cluster = await at.ready("penguins", CLUSTERS)
     made = await at.create("Experiment", "all", **SPEC)
     folder = await at.run("all")
-    await at.tried(folder, 4)
-    cluster = await at.ready("penguins", CLUSTERS)
-    job = at.unit(made, "job")
+    await at.tried(folder, 2)
     at.daemon.kill()
+    job = at.unit(made, "job")
     kill(job["process"]["pid"], at.job(made), *at.of_ray(cluster, ""))
     before = trials(folder)
     await at.daemon.start()
@@ -139,7 +137,7 @@ async def test_the_disk_is_full_for_a_while(at: Lab, digests: set[str]) -> None:
     """What cannot be written down has not happened: the job ends, is started again, and goes on once there is room."""
     made = await at.create("Experiment", "full", **SPEC)
     folder = await at.run("full")
-    before = await at.tried(folder, 3)
+    before = await at.tried(folder, 2)
     pid = at.job(made)
     assert pid is not None
     room = (folder / "trials.jsonl").stat().st_size + 40  # bytes; a trial takes some hundred

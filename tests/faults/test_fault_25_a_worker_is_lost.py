@@ -50,10 +50,10 @@ async def at(daemon: DaemonProcess) -> AsyncIterator[Lab]:
 
 async def test_a_worker_is_killed(at: Lab) -> None:
     """Its trial is run again by another worker; no other is, none counts as failed, and the job goes on."""
+    cluster = await at.ready("penguins", CLUSTERS)
     await at.create("Experiment", "worker", **spec(forest(300), LOGISTIC, maxTrialCount=8))
     folder = await at.run("worker")
     before = await at.tried(folder, 2)
-    cluster = await at.ready("penguins", CLUSTERS)
     kill(at.of_ray(cluster, *TRIAL_ACTORS)[0])
     obj = await at.ready("worker")
     rows = trials(folder)
@@ -64,18 +64,18 @@ async def test_a_worker_is_killed(at: Lab) -> None:
 
 async def test_the_raylet_is_killed(at: Lab) -> None:
     """The node is lost, and with it all workers: one head is started in its place, and the run goes on."""
-    await at.create("Experiment", "raylet", **spec(forest(301), LOGISTIC, maxTrialCount=8))
-    folder = await at.run("raylet")
-    before = await at.tried(folder, 2)
     cluster = await at.ready("penguins", CLUSTERS)
     head = at.unit(cluster, "head")
+    await at.create("Experiment", "raylet", **spec(forest(301), LOGISTIC, maxTrialCount=12))
+    folder = await at.run("raylet")
+    before = await at.tried(folder, 2)
     lost = at.of_ray(cluster, "")
-    kill(*(pid for pid in at.of_ray(cluster, "raylet/raylet")))
+    kill(*at.of_ray(cluster, "raylet/raylet"))
     obj = await at.ready("raylet")
     rows = trials(folder)
     assert rows[: len(before)] == before
-    assert sorted(row["number"] for row in rows) == list(range(1, 9))
-    assert (obj["status"]["trialsSucceeded"], obj["status"]["trialsFailed"]) == (8, 0)
+    assert sorted(row["number"] for row in rows) == list(range(1, 13))
+    assert (obj["status"]["trialsSucceeded"], obj["status"]["trialsFailed"]) == (12, 0)
     cluster = await at.ready("penguins", CLUSTERS)
     assert at.unit(cluster, "head")["process"] != head["process"]
     assert len(at.of_ray(cluster, "raylet/raylet")) == 1
