@@ -1,4 +1,4 @@
-"""The README's tour of what goes wrong, taken: the real command line, the real daemon, a cloud that logs what it was asked to do."""
+"""The README's tour of what goes wrong, taken: the real command line, the real daemon, a cloud that logs what it was asked."""
 
 from __future__ import annotations
 
