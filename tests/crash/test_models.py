@@ -20,11 +20,11 @@ from tests.support.daemon import DaemonProcess, ready
 from tests.support.lab import units
 from tests.support.theatre import NAME, deployment, end, experiment, listener, manifest_of, quiet
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PHASES = ("before", "sent", "after")
 TABLE = "sha256:" + "7" * 64
 PLURALS = ("datasets", "experiments", "modeldeployments")
-SECONDS = 90.0
+SECONDS = 240.0
 
 CREATE = [
     "finalizer experiments", "finalizer modeldeployments", "create profile", "create job", "create model", "create folder",

@@ -28,7 +28,7 @@ DEPLOYMENTS = ours("modeldeployments")
 NAME = "penguins"
 SEEDS = {"worst": 1, "good": 2, "better": 3, "broken": 4}
 """What the Experiment's seed must be for its job to put out that model."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def make_models(folder: Path) -> dict[str, str]:
