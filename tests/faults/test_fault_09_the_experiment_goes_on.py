@@ -16,7 +16,7 @@ from reconciler.client import Object
 from tests.support.daemon import DaemonProcess, condition_of, until
 from tests.support.lab import CLUSTERS, EXPERIMENTS, MODELS, Lab, home, kill, lab, log, trials
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TRIALS = 16
 FOREST = {

@@ -12,7 +12,7 @@ import pytest
 from tests.support.daemon import DaemonProcess
 from tests.support.lab import Lab, home, lab, log, trials
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SPEC: dict[str, Any] = {
     "datasetRef": {"name": "penguins"}, "clusterRef": {"name": "penguins"},

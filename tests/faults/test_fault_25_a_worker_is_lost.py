@@ -11,7 +11,7 @@ import pytest
 from tests.support.daemon import DaemonProcess, condition_of
 from tests.support.lab import CLUSTERS, EXPERIMENTS, TRIAL_ACTORS, Lab, home, kill, lab, log, trials
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 LOGISTIC = {
     "name": "logistic", "estimator": "LogisticRegression",
@@ -88,7 +88,7 @@ async def test_a_trial_that_kills_its_worker_each_time_fails(at: Lab) -> None:
     folder = await at.run("deadly")
     cluster = await at.ready("penguins", CLUSTERS)
     killed: set[int] = set()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not trials(folder):
             if "event=trial.started trial=forest-1" in log(folder):
                 for pid in set(at.of_ray(cluster, *TRIAL_ACTORS)) - killed:
@@ -111,7 +111,7 @@ async def test_trials_that_run_out_of_memory_end_the_search(at: Lab) -> None:
     sizes = [10**12, 10**12 + 1, 10**12 + 2, 10**12 + 3]
     parameter = {"name": "hidden_layer_sizes", "parameterType": "discrete", "feasibleSpace": {"list": sizes}}
     hungry = {"name": "hungry", "estimator": "MLPClassifier", "parameters": [parameter]}
-    made = await at.create("Experiment", "hungry", **spec(hungry, maxTrialCount=4, maxFailedTrialCount=2))
+    made = await at.create("Experiment", "hungry", **spec(hungry, maxTrialCount=4, maxFailedTrialCount=2, parallelTrialCount=1))
     obj = await at.stopped("hungry", "TrainingFailed")
     assert "more than maxFailedTrialCount permits" in condition_of(obj)["message"]
     assert "it ran out of memory" in condition_of(obj)["message"]

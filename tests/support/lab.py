@@ -25,7 +25,7 @@ TABLES, CLUSTERS, EXPERIMENTS, MODELS = ours("datasets"), ours("rayclusters"), o
 PENGUINS = ROOT / "examples" / "quickstart" / "data" / "penguins.csv"
 TRIAL_ACTORS = ("ray::RayTrial", "ray::_Inner")
 """What the actors that run trials are called: at rest, and at work."""
-PATIENCE = 120.0
+PATIENCE = 180.0
 """Seconds that a run, or the start of Ray, may take on a busy machine."""
 
 
