@@ -118,6 +118,8 @@ class Done:
     """What is there is what was wanted."""
 
     message: str = ""
+    seconds: float | None = None
+    """Look again after so long, though nothing was heard: for what changes outside without a word."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from reconciler.engine.runner import Runner
 from reconciler.engine.workqueue import Backoff, WorkQueue
 from reconciler.home import Home
 from reconciler.informer import Informer
+from reconciler.kinds.local import Local
 from reconciler.kinds.providers import Providers
 from reconciler.kinds.registry import all_kinds
 from reconciler.lock import HomeLock, HomeLocked
@@ -64,6 +65,7 @@ class Daemon:
     lease: Lease = field(init=False)
     sources: SourceManager = field(init=False)
     providers: Providers | None = field(init=False, default=None)
+    local: Local | None = field(init=False, default=None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve and reconcile until `stop`."""
@@ -80,6 +82,8 @@ class Daemon:
             if leading.done() and not leading.cancelled() and (error := leading.exception()):
                 raise error
         finally:
+            if self.local is not None:
+                await self.local.close()
             if self.providers is not None:
                 await self.providers.close()
             await self.plane.stop()
@@ -94,7 +98,11 @@ class Daemon:
         self.providers = providers = Providers(
             client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds
         )
-        kinds: dict[str, Kind[Any]] = all_kinds(providers)
+        roots = tuple(root for root in settings.data_roots.split(os.pathsep) if root)
+        self.local = local = Local(
+            self.home, client, self.lease.fence, installation_id, self._changed_outside, roots, settings.model_store
+        )
+        kinds: dict[str, Kind[Any]] = all_kinds(providers, local)
         recorder = Recorder(client, self.clock)
         limits = breaker.Limits(settings.breaker_count, settings.breaker_share)
         self.engine = Engine(
@@ -114,6 +122,7 @@ class Daemon:
             self.informer,
             self.lease,
             self.sources,
+            self.local,
             self.plane.url,
             self.plane.mode,
             version("anneal"),
@@ -163,6 +172,11 @@ class Daemon:
         for plural in self.engine.kinds:
             for key in [key for key in self.engine.index.keys if key.plural == plural]:
                 self.runner.wake(key, min(taken.values(), default=None))
+
+    def _changed_outside(self, uid: str) -> None:
+        """Something of this object ended or changed on this machine: look at it at once."""
+        if (key := self.engine.index.by_uid(uid)) is not None:
+            self.runner.wake(key)
 
     def _heard(self, resource: ResourceId, obj: Object, deleted: bool, spec_changed: bool) -> None:
         """Something changed: wake it, what refers to it, and what owns it. Sources see to what they hold."""

@@ -53,6 +53,31 @@ class Home:
         return self.root / "models"
 
     @property
+    def data(self) -> Path:
+        """Tables by their digest."""
+        return self.root / "data"
+
+    @property
+    def runs(self) -> Path:
+        """One folder per run of an Experiment."""
+        return self.root / "runs"
+
+    @property
+    def units(self) -> Path:
+        """One folder per local process that outlives the daemon."""
+        return self.root / "units"
+
+    @property
+    def serving(self) -> Path:
+        """One folder per ModelDeployment."""
+        return self.root / "serving"
+
+    @property
+    def ray(self) -> Path:
+        """One folder per local RayCluster: its token."""
+        return self.root / "ray"
+
+    @property
     def pidfile(self) -> Path:
         """The daemon's pid, written once it answers."""
         return self.run / "daemon.pid"
@@ -69,7 +94,8 @@ class Home:
 
     def prepare(self) -> None:
         """Make the folders, readable by their owner only. HomeUnusable if that cannot be."""
-        for folder in (self.root, self.logs, self.run, self.pki, self.models):
+        folders = (self.logs, self.run, self.pki, self.models, self.data, self.runs, self.units, self.serving, self.ray)
+        for folder in (self.root, *folders):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:

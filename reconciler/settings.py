@@ -35,16 +35,23 @@ class Settings:
     """How long a create at the simulated cloud may stay invisible."""
     call_seconds: float = 30.0
     """Time limit of one call to a provider."""
+    data_roots: str = ""
+    """Folders, separated by colons, that absolute file URIs of Datasets may lead into, beside the folder of their spec."""
+    model_store: str = ""
+    """Where models are kept: a folder, or a URL such as s3://bucket/models that other machines reach too; empty: in the home."""
     retry_scale: float = 1.0
     """Stretches the pauses after a provider's refusals: a minute after a quota, two after a policy, five seconds otherwise."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read the variables; ValueError names the one that is no number."""
-        given: dict[str, float] = {}
+        given: dict[str, float | str] = {}
         for setting in fields(cls):
             text = (os.environ if env is None else env).get(f"ANNEAL_{setting.name.upper()}")
             if text is None:
+                continue
+            if setting.type == "str":
+                given[setting.name] = text
                 continue
             try:
                 value = float(text)

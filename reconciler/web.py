@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from reconciler import logtail
+from drivers.local.jsonfiles import read_json
+from reconciler import locallogs, logtail
 from reconciler.client import ApiError, Client, ours
 from reconciler.engine.engine import Engine
 from reconciler.engine.kind import Key
@@ -19,6 +21,7 @@ from reconciler.engine.lease import Lease
 from reconciler.engine.runner import Runner
 from reconciler.home import Home
 from reconciler.informer import Informer
+from reconciler.kinds.local import Local
 from reconciler.logs import log_file
 from reconciler.planner import Planner
 from reconciler.sources.manager import SourceError, SourceManager
@@ -43,6 +46,7 @@ class Web:
     informer: Informer
     lease: Lease
     sources: SourceManager
+    local: Local
     url: str
     mode: str
     version: str
@@ -58,6 +62,8 @@ class Web:
             web.post("/anneal/v1/plan", _answering(self.plan)),
             web.get("/anneal/v1/why/{plural}/{namespace}/{name}", _answering(self.why)),
             web.get("/anneal/v1/logs", _answering(self.logs)),
+            web.get("/anneal/v1/logs/{plural}/{namespace}/{name}", _answering(self.process_logs)),
+            web.get("/anneal/v1/trials/{namespace}/{name}", _answering(self.trials)),
         ]
 
     def not_ready(self) -> list[str]:
@@ -157,14 +163,35 @@ class Web:
         """The daemon's log, one JSON event a line."""
         query = request.query
         match = logtail.about(query.get("plural"), query.get("namespace"), query.get("name"))
-        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
-        await response.prepare(request)
-        count = int(query["tail"]) if query.get("tail", "").isdecimal() else 100
-        async for line in logtail.tail(
-            log_file(self.home), match=match, n=min(count, 100_000), follow=query.get("follow") == "1"
-        ):
-            await response.write(line.encode() + b"\n")
-        return response
+        found = logtail.tail(log_file(self.home), match=match, n=_count(query), follow=query.get("follow") == "1")
+        return await _stream(request, found)
+
+    async def process_logs(self, request: web.Request) -> web.StreamResponse:
+        """The logs of the local processes of one object; 404 if it has none."""
+        plural, namespace, name = (request.match_info[part] for part in ("plural", "namespace", "name"))
+        query, obj = request.query, await self.client.get(ours(plural), namespace, name)
+        if obj is None:
+            return _refuse(404, f'{plural} "{name}" not found')
+        logs = await self.local.units.logs(obj["metadata"]["uid"])
+        if part := query.get("part"):
+            logs = {known: paths for known, paths in logs.items() if known == part or known.startswith(f"{part}/")}
+        if not logs:
+            return _refuse(404, f'{plural} "{name}" has no local processes')
+        follow, trial = query.get("follow") == "1", query.get("trial") or None
+        return await _stream(request, locallogs.lines(logs, n=_count(query), follow=follow, trial=trial))
+
+    async def trials(self, request: web.Request) -> web.Response:
+        """The trials of an Experiment's run, finished ones and those that run now."""
+        namespace, name = request.match_info["namespace"], request.match_info["name"]
+        obj = await self.client.get(ours("experiments"), namespace, name)
+        if obj is None:
+            return _refuse(404, f'experiment "{name}" not found')
+        folder = self.home.runs / str((obj.get("status") or {}).get("runId") or "none")
+        rows = await asyncio.to_thread(locallogs.trials, folder)
+        progress = await asyncio.to_thread(read_json, folder / "progress.json") or {}
+        running = list((progress.get("trials") or {}).get("names") or ())
+        metric = ((obj.get("spec") or {}).get("objective") or {}).get("objectiveMetricName")
+        return _json({"metric": metric, "trials": rows, "running": running})
 
 
 def _answering(handler: Handler) -> Handler:
@@ -177,6 +204,18 @@ def _answering(handler: Handler) -> Handler:
             return _refuse(400, f"the request makes no sense: {type(error).__name__}")
 
     return answer
+
+
+async def _stream(request: web.Request, lines: AsyncIterator[str]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+    await response.prepare(request)
+    async for line in lines:
+        await response.write(line.encode() + b"\n")
+    return response
+
+
+def _count(query: Mapping[str, str]) -> int:
+    return min(int(query["tail"]), locallogs.MOST_LINES) if query.get("tail", "").isdecimal() else 100
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _structural(node: Schema, defs: dict[str, Schema]) -> Schema:
     _map_values(node, out, defs)
     if node.get("default") is not None:
         out["default"] = _default(node["default"], out)
-    if "type" not in out and not out.get("x-kubernetes-int-or-string"):
+    if "type" not in out and not (out.get("x-kubernetes-int-or-string") or out.get("x-kubernetes-preserve-unknown-fields")):
         raise TypeError(f"cannot make a structural schema of {node!r}: it has no single type; use one type per field")
     return out
 

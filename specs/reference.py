@@ -66,7 +66,7 @@ def _type(node: Schema) -> str:
         return f"list of {_type(node['items'])}"
     if isinstance(node.get("additionalProperties"), dict):
         return f"map of {_type(node['additionalProperties'])}"
-    return str(node["type"])
+    return str(node.get("type", "any"))
 
 
 def _what(node: Schema) -> str:

@@ -51,8 +51,18 @@ class Kind(NamedTuple):
         return name in (self.plural, self.singular) and group in (self.group, f"{self.version}.{self.group}") and bool(group)
 
 
+def _ours(kind: str, short: str) -> Kind:
+    """One of anneal's own kinds: their names follow from the kind."""
+    return Kind(GROUP, VERSION, kind, f"{kind.lower()}s", kind.lower(), (short,), True, ("anneal",))
+
+
 KNOWN = (
-    Kind(GROUP, VERSION, "Machine", "machines", "machine", ("mch",), True, ("anneal",)),
+    _ours("Machine", "mch"),
+    _ours("Dataset", "dset"),
+    _ours("RayCluster", "rayc"),
+    _ours("Experiment", "exper"),
+    _ours("ModelVersion", "mver"),
+    _ours("ModelDeployment", "mdep"),
     Kind("", "v1", "Namespace", "namespaces", "namespace", ("ns",), False),
     Kind("", "v1", "ConfigMap", "configmaps", "configmap", ("cm",)),
     Kind("", "v1", "Secret", "secrets", "secret"),

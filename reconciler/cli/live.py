@@ -1,4 +1,4 @@
-"""The live table of `anneal up`: every object, ready or not and why, as it changes."""
+"""The live table of `anneal up`: every object, ready or not and why, how far its training is, and in the end what to try."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from reconciler.cli import progress, served
 from reconciler.cli.api import Api
 from reconciler.cli.conditions import SUMMARY, summary
 from reconciler.cli.connect import ask_daemon
@@ -25,6 +26,7 @@ from reconciler.home import Home
 Object = dict[str, Any]
 REFRESH_SECONDS = 1.0
 STATUS_SECONDS = 2.0
+MOST_TRAINING = 4
 
 
 def show(home: Home, alive: Callable[[], bool]) -> None:
@@ -35,15 +37,18 @@ def show(home: Home, alive: Callable[[], bool]) -> None:
     follower, world = Follower(api, kinds, None), World()
     names = {kind.plural: kind for kind in kinds}
     status, asked = _status(daemon), time.monotonic()
-    with Live(auto_refresh=False, console=Console(highlight=False), transient=True) as view:
-        while alive():
-            change = follower.next(REFRESH_SECONDS)
-            while change is not None:  # all that is there, then one drawing
-                world.take(change)
-                change = follower.next(0.02)
-            if time.monotonic() - asked > STATUS_SECONDS:
-                status, asked = _status(daemon), time.monotonic()
-            view.update(draw(world, names, status, *view.console.size), refresh=True)
+    with Live(auto_refresh=False, console=Console(highlight=False)) as view:
+        try:
+            while alive():
+                change = follower.next(REFRESH_SECONDS)
+                while change is not None:  # all that is there, then one drawing
+                    world.take(change)
+                    change = follower.next(0.02)
+                if time.monotonic() - asked > STATUS_SECONDS:
+                    status, asked = _status(daemon), time.monotonic()
+                view.update(draw(world, names, status, *view.console.size), refresh=True)
+        finally:  # what stays on the screen is how it was, without the hints of a daemon that goes on
+            view.update(draw(world, names, None, *view.console.size), refresh=True)
 
 
 def _status(daemon: Api) -> Object:
@@ -54,10 +59,18 @@ def _status(daemon: Api) -> Object:
         return {"trouble": str(error)}
 
 
-def draw(world: World, kinds: dict[str, Kind], status: Object, width: int, height: int) -> Group:
-    """The whole picture, never higher than the terminal: what is not ready stands first where there is too much."""
-    rows = [(obj, summary(obj, name(kinds, key))) for key, obj in sorted(world.objects.items())]
-    footer = _footer(status, len(rows), sum(row[1] == "True" for _, row in rows))
+def draw(world: World, kinds: dict[str, Kind], status: Object | None, width: int, height: int) -> Group:
+    """The whole picture, never higher than the terminal: what is not ready stands first where there is too much.
+
+    status: what the daemon says of itself; None when it is over.
+    """
+    rank = {plural: place for place, plural in enumerate(kinds)}  # as they need each other
+    found = sorted(world.objects.items(), key=lambda each: (rank[each[0][0]], each[0]))
+    rows = [(obj, summary(obj, name(kinds, key))) for key, obj in found]
+    training = [progress.lines(obj, name(kinds, key), width) for key, obj in found if progress.is_training(obj)][:MOST_TRAINING]
+    footer = [line for lines in training for line in (*lines, Text(""))] + served.lines(world, width)
+    if status is not None:
+        footer += _footer(status, len(rows), sum(row[1] == "True" for _, row in rows))
     room = max(3, height - len(footer) - 3)
     if len(rows) > room:
         rows.sort(key=lambda each: each[1][1] == "True")

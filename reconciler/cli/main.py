@@ -9,9 +9,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "The daemon",
         (
             ("up", "Start the daemon and follow a folder of YAML"),
-            ("down", "Stop the daemon, or follow a folder no more; its state stays"),
+            ("down", "Stop the daemon and its local processes, or follow a folder no more; its state stays"),
             ("status", "Show the daemon, its sources, what waits and what fails"),
-            ("logs", "Show the daemon's log, of one object or of all"),
+            ("logs", "Show what an object's processes say, or the daemon's log"),
             ("confirm", "Allow a large removal that waits for a yes"),
         ),
     ),
@@ -33,6 +33,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("diff", "Show what a file would change in the API server"),
             ("apply", "Create or change objects from files"),
             ("delete", "Delete objects, and what they made outside"),
+            ("rollout", "Show, pause, promote or undo the rollout of a model"),
         ),
     ),
     (

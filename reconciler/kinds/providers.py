@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from drivers import simulated
-from drivers.contract import CredentialsInvalid, Driver, Fence
+from drivers.contract import Driver, Fence
 from drivers.local.driver import LocalDriver
-from reconciler.client import SECRETS, Client
+from reconciler.client import Client
+from reconciler.kinds.credentials import Credentials, from_env, from_file
 from reconciler.logs import register_secret
-from specs.machine import CredentialsRef, SimulatedMachine
+from specs.machine import SimulatedMachine
+from specs.references import CredentialsRef
 
 Drivers = Mapping[str, Driver[Any]]
 
@@ -55,45 +54,16 @@ class Providers:
 
     async def _refresh(self, ref: CredentialsRef | None, namespace: str) -> None:
         """Read the Secret, if it is one; a token in a file or a variable is read when it is sent."""
-        if ref is None or ref.secret_key_ref is None:
-            if ref is not None:
-                self._token(ref, namespace)
-            return
-        name, key = ref.secret_key_ref.name, ref.secret_key_ref.key
-        secret = await self.client.get(SECRETS, namespace, name)
-        if secret is None:
-            raise CredentialsInvalid(
-                f'cannot read credentials: there is no Secret "{name}" in namespace "{namespace}"; create it'
-            )
-        encoded = (secret.get("data") or {}).get(key)
-        if encoded is None:
-            raise CredentialsInvalid(f'cannot read credentials: Secret "{name}" has no key "{key}"; add it')
-        value = base64.b64decode(encoded).decode("utf-8", "replace").strip()
-        register_secret(value)
-        self._secrets[namespace, name, key] = value
+        if ref is not None:
+            value = await Credentials(self.client).read(ref, namespace)
+            if ref.secret_key_ref is not None:
+                self._secrets[namespace, ref.secret_key_ref.name, ref.secret_key_ref.key] = value
 
     def _token(self, ref: CredentialsRef | None, namespace: str) -> str:
         if ref is None:
             return ""
         if ref.secret_key_ref is not None:
             return self._secrets[namespace, ref.secret_key_ref.name, ref.secret_key_ref.key]
-        value = _from_env(ref.env) if ref.env is not None else _from_file(ref.file or "")
+        value = from_env(ref.env) if ref.env is not None else from_file(ref.file or "")
         register_secret(value)
         return value
-
-
-def _from_env(name: str) -> str:
-    if not (value := os.environ.get(name, "").strip()):
-        raise CredentialsInvalid(
-            f"cannot read credentials: the daemon's environment has no {name}; set it and restart the daemon"
-        )
-    return value
-
-
-def _from_file(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsInvalid(
-            f"cannot read credentials from {path}: {getattr(error, 'strerror', None) or 'not text'}"
-        ) from error

@@ -5,10 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.engine.kind import Kind
+from reconciler.kinds.credentials import Credentials
+from reconciler.kinds.dataset import DatasetKind
+from reconciler.kinds.experiment import ExperimentKind
+from reconciler.kinds.local import Local
 from reconciler.kinds.machine import MachineKind
+from reconciler.kinds.model_deployment import ModelDeploymentKind
+from reconciler.kinds.model_version import ModelVersionKind
 from reconciler.kinds.providers import Providers
+from reconciler.kinds.ray_cluster import RayClusterKind
+from training.runid import code_digest
 
 
-def all_kinds(providers: Providers) -> dict[str, Kind[Any]]:
+def all_kinds(providers: Providers, local: Local) -> dict[str, Kind[Any]]:
     """Every kind the daemon reconciles, by plural. A new kind is one file and one line here."""
-    return {"machines": MachineKind(providers)}
+    credentials = Credentials(local.client)
+    return {
+        "machines": MachineKind(providers),
+        "datasets": DatasetKind(local, credentials),
+        "rayclusters": RayClusterKind(local),
+        "experiments": ExperimentKind(local, code_digest()),
+        "modelversions": ModelVersionKind(local),
+        "modeldeployments": ModelDeploymentKind(local, credentials),
+    }

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from drivers.contract import Driver
+from tests.contract.folders import Folders
 from tests.contract.harness import Harness
 from tests.contract.harnesses import HARNESSES
 from tests.contract.simulated import Simulated
+from tests.contract.units import Units
 from tests.support.cloud import CloudProcess
 
 
@@ -28,12 +30,14 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
 
 
 @pytest.fixture
-def harness(request: pytest.FixtureRequest) -> Harness:
+def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
     chosen = request.param
     if isinstance(chosen, Simulated):
         chosen.admin = request.getfixturevalue("cloud").admin
     chosen.reset()
-    return chosen
+    yield chosen
+    if isinstance(chosen, Units | Folders):
+        chosen.end()
 
 
 @pytest.fixture

@@ -43,6 +43,10 @@ class Hook(StrEnum):
     """Change the credentials while the driver runs."""
     UNREACHABLE = "unreachable"
     """A place where nobody listens."""
+    TWICE = "twice"
+    """Let the very same thing be made twice."""
+    SEVERAL_AT_ONCE = "several at once"
+    """Count the reads that a hundred owners cause who ask at once."""
     PARTS = "parts"
     """One owner may have several things of this kind."""
 

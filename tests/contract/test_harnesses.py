@@ -9,7 +9,8 @@ from tests.contract.harnesses import HARNESSES
 METHODS = {
     Hook.CREATE: ("create", "refs"),
     Hook.UPDATE: ("update",),
-    Hook.COUNT: ("mutations", "reads"),
+    Hook.COUNT: ("mutations",),
+    Hook.SEVERAL_AT_ONCE: ("reads",),
     Hook.LOSE_ANSWERS: ("broken", "honest"),
     Hook.LATE: ("pass_time",),
     Hook.MEDDLE: ("meddle", "tags"),

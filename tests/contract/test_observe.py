@@ -81,7 +81,7 @@ async def test_what_others_deleted_is_absent(harness, driver):
     assert await look(driver, harness) == Absent()
 
 
-@needs(Hook.CREATE, Hook.MEDDLE)
+@needs(Hook.CREATE, Hook.MEDDLE, Hook.TWICE)
 @pytest.mark.parametrize("recorded", [None, 0, 1], ids=["none recorded", "the older recorded", "the younger recorded"])
 async def test_of_two_with_our_tag_the_recorded_one_is_kept(harness, driver, recorded):
     """Duplicate: keep the recorded one, else the oldest; the other is named as extra."""
@@ -162,7 +162,7 @@ async def test_an_answer_is_never_older_than_asked_for(harness, driver):
     assert set(seen) == {Absent()}
 
 
-@needs(Hook.CREATE, Hook.MEDDLE, Hook.COUNT)
+@needs(Hook.CREATE, Hook.MEDDLE, Hook.COUNT, Hook.SEVERAL_AT_ONCE)
 async def test_many_questions_at_once_cost_few_calls(harness, driver):
     """A hundred owners who ask at once are answered by a handful of calls; after a survey, by none."""
     owners = [owner(f"m-{n}", f"uid-{n}") for n in range(100)]
@@ -192,7 +192,7 @@ async def test_a_survey_holds_all_that_is_ours_and_no_more(harness, driver):
 
 @needs(Hook.CREATE, Hook.MEDDLE)
 async def test_a_print_changes_with_what_is_seen_and_only_then(harness, driver):
-    """The print of an owner changes when a thing of it changes, vanishes or is doubled; others' prints stay."""
+    """The print of an owner changes when a thing of it changes or vanishes; others' prints stay."""
     other = owner("b", "uid-b")
     ref = await driver.apply(*harness.create(OURS))
     await driver.apply(*harness.create(other))
@@ -202,5 +202,14 @@ async def test_a_print_changes_with_what_is_seen_and_only_then(harness, driver):
     renamed = await driver.survey()
     assert renamed.prints[OURS.uid] != first.prints[OURS.uid]
     assert renamed.prints[other.uid] == first.prints[other.uid]
+    harness.meddle("delete", ref)
+    assert OURS.uid not in (await driver.survey()).prints
+
+
+@needs(Hook.CREATE, Hook.TWICE)
+async def test_a_print_changes_when_a_thing_is_doubled(harness, driver):
+    """Two of what should be one: the owner is woken."""
     await driver.apply(*harness.create(OURS))
-    assert (await driver.survey()).prints[OURS.uid] != renamed.prints[OURS.uid]
+    first = await driver.survey()
+    await driver.apply(*harness.create(OURS))
+    assert (await driver.survey()).prints[OURS.uid] != first.prints[OURS.uid]

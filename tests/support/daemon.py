@@ -62,7 +62,7 @@ class DaemonProcess:
         self.process = subprocess.Popen(command, cwd=ROOT, env=full, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         output.close()
         if wait:
-            await until(self._answers, 30, lambda: f"the daemon did not start:\n{self.output()[-3000:]}")
+            await until(self._answers, 90, lambda: f"the daemon did not start:\n{self.output()[-3000:]}")
 
     def _answers(self) -> bool:
         assert self.process is not None

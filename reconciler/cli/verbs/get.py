@@ -34,6 +34,7 @@ def parser() -> Parser:
             ("anneal get machines -w", "and every change from now on"),
             ("anneal get mch -o jsonpath='{.items[*].status.providerID}'", "one field"),
             ("anneal get mch -l role=worker --sort-by=.metadata.creationTimestamp", ""),
+            ("anneal get trials penguins", "the trials of an experiment"),
         ],
         more="KIND is a plural, singular or short name, or a category: `anneal` stands for all kinds of anneal.",
     )
@@ -52,6 +53,10 @@ def run(argv: list[str]) -> int:
     """List, print, and watch if asked."""
     args = parser().parse(argv)
     output.check(args.output)
+    if args.what and args.what[0] in ("trials", "trial"):
+        from reconciler.cli.trials import show
+
+        return show(args)
     api, namespace = open_api(args)
     targets = parse(api, args.what)
     scope = None if args.all_namespaces else namespace

@@ -79,6 +79,12 @@ MACHINES = (
 )  # fmt: skip
 
 
-def machine(spec: Any) -> dict[str, Any]:
-    obj = {"apiVersion": "anneal.dev/v1alpha1", "kind": "Machine", "metadata": {"name": "a", "namespace": "default"}}
+def of(kind: str, spec: Any) -> dict[str, Any]:
+    """An object of this kind."""
+    obj = {"apiVersion": "anneal.dev/v1alpha1", "kind": kind, "metadata": {"name": "a", "namespace": "default"}}
     return obj if spec is None else obj | {"spec": spec}
+
+
+def machine(spec: Any) -> dict[str, Any]:
+    """A Machine."""
+    return of("Machine", spec)

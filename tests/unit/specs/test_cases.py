@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from specs.kinds import BY_KIND
 from specs.machine import Machine
 from specs.problems import problems
+from tests.unit.specs import more_cases as more
 from tests.unit.specs import server
-from tests.unit.specs.cases import MACHINES, Case, machine
+from tests.unit.specs.cases import MACHINES, Case, of
 from tests.unit.specs.strategies import machines
 
 
@@ -19,24 +21,48 @@ def dotted(path: tuple[str | int, ...]) -> str:
     return ".".join(map(str, path))
 
 
-@pytest.mark.parametrize("case", MACHINES, ids=lambda case: case.id)
-def test_the_model_judges(case: Case) -> None:
+TABLES: dict[str, tuple[Case, ...]] = {
+    "Machine": MACHINES,
+    "Dataset": more.DATASETS,
+    "RayCluster": more.RAY_CLUSTERS,
+    "Experiment": more.EXPERIMENTS,
+    "ModelVersion": more.MODEL_VERSIONS,
+    "ModelDeployment": more.MODEL_DEPLOYMENTS,
+}
+CASES = [pytest.param(kind, case, id=f"{kind}: {case.id}") for kind, table in TABLES.items() for case in table]
+
+
+def test_every_kind_has_a_table() -> None:
+    """No kind is left out."""
+    assert TABLES.keys() == BY_KIND.keys() == FULL.keys()
+
+
+@pytest.mark.parametrize(("kind", "case"), [*CASES, *(pytest.param("Experiment", case, id=case.id) for case in more.CANDIDATES)])
+def test_the_model_judges(kind: str, case: Case) -> None:
     """The model takes what is right, and names the very path of what is wrong."""
-    obj = machine(case.spec)
+    model, obj = BY_KIND[kind], of(kind, case.spec)
     if case.old is None:
-        found = {dotted(problem.path) for problem in problems(Machine, obj)}
+        found = {dotted(problem.path) for problem in problems(model, obj)}
         expected = {case.refused} if case.refused else set()
         assert found == ({""} if case.refused == "spec" and case.spec is None else expected)
     else:
-        assert not problems(Machine, obj)
-        found = {path for path, _ in Machine.changes_refused(machine(case.old), obj)}
+        assert not problems(model, obj)
+        found = {path for path, _ in model.changes_refused(of(kind, case.old), obj)}
         assert (case.refused in found) if case.refused else not found
 
 
-@pytest.mark.parametrize("case", MACHINES, ids=lambda case: case.id)
-def test_the_crd_judges(case: Case) -> None:
+def test_a_column_stands_once() -> None:
+    """A list that is a map by name: the model says so; the server merges by the key, and refuses what stands twice."""
+    obj = of("Dataset", {"uri": "a", "schema": {"fields": [{"name": "x"}, {"name": "x"}]}})
+    assert [dotted(problem.path) for problem in problems(BY_KIND["Dataset"], obj)] == ["spec.schema.fields"]
+    schema = server.root("Dataset")["properties"]["spec"]["properties"]["schema"]["properties"]["fields"]
+    assert schema["x-kubernetes-list-map-keys"] == ["name"]
+
+
+@pytest.mark.parametrize(("kind", "case"), CASES)
+def test_the_crd_judges(kind: str, case: Case) -> None:
     """A Kubernetes API server with our CRD decides alike, at the same path or where the rule stands."""
-    found = {dotted(path) for path in server.refuses(machine(case.spec), machine(case.old) if case.old else None)}
+    found = {dotted(path) for path in server.refuses(of(kind, case.spec), of(kind, case.old) if case.old else None)}
     expected = {case.crd_refused or case.refused} if case.refused else set()
     assert found == ({""} if case.refused == "spec" and case.spec is None else expected)
 
@@ -60,7 +86,7 @@ def test_defaults_are_the_same_on_both_sides(obj: dict[str, Any]) -> None:
 
 # --- the campaign: every field, each way of getting it wrong ---------------------------------------------------------
 
-FULL = [
+MACHINE_FULL = [
     {"simulated": {"endpoint": "http://a", "credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}, "flavor": "a",
                    "image": "a", "ports": [{"network": "a"}], "floatingIP": True, "serverMetadata": [{"key": "a", "value": "a"}]},
      "managementPolicy": "unmanaged", "import": {"id": "a"}, "remediation": {"maxRetry": 1, "retryPeriodSeconds": 1}},
@@ -68,9 +94,11 @@ FULL = [
     {"simulated": {"endpoint": "http://a", "credentialsRef": {"env": "a"}}},
     {"local": {}},
 ]  # fmt: skip
+FULL = {"Machine": MACHINE_FULL, **more.FULL}
 OTHER: dict[str, list[Any]] = {
     "string": [5, True, [], {}],
     "integer": ["5", True, 1.5, [], {}],
+    "number": ["5", True, [], {}],
     "boolean": ["true", 0, [], {}],
     "array": ["x", 5, {}],
     "object": ["x", 5, [], True],
@@ -119,29 +147,43 @@ def wrong_values(schema: dict[str, Any]) -> Any:
 
 
 CAMPAIGN = [
-    (path, schema, spec)
-    for path, schema in fields(server.root("Machine")["properties"]["spec"])
-    for spec in [next((spec for spec in FULL if at(spec, path) is not None), None)]
+    (kind, path, schema, spec)
+    for kind, specs in FULL.items()
+    for path, schema in fields(server.root(kind)["properties"]["spec"])
+    if "type" in schema
+    for spec in [next((spec for spec in specs if at(spec, path) is not None), None)]
 ]
 
 
 def test_the_campaign_reaches_every_field() -> None:
     """No field of a spec is left out of the campaign."""
-    assert not [path for path, _, spec in CAMPAIGN if spec is None]
+    assert not [(kind, path) for kind, path, _, spec in CAMPAIGN if spec is None]
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_what_names_every_field_is_right(kind: str) -> None:
+    """The specs that the campaign starts from are right for both sides."""
+    for spec in FULL[kind]:
+        assert not problems(BY_KIND[kind], of(kind, spec))
+        assert not server.refuses(of(kind, spec))
+        assert (
+            server.with_defaults(of(kind, spec))["spec"]
+            == BY_KIND[kind].parse(of(kind, spec)).model_dump(mode="json", include={"spec"}, exclude_none=True)["spec"]
+        )
 
 
 @pytest.mark.parametrize(
-    ("path", "schema", "spec"), CAMPAIGN, ids=lambda item: dotted(item) or "spec" if isinstance(item, tuple) else ""
+    ("kind", "path", "schema", "spec"), CAMPAIGN, ids=lambda item: dotted(item) or "spec" if isinstance(item, tuple) else None
 )
-def test_each_way_of_getting_a_field_wrong(path: tuple[str | int, ...], schema: dict[str, Any], spec: Any) -> None:
+def test_each_way_of_getting_a_field_wrong(kind: str, path: tuple[str | int, ...], schema: dict[str, Any], spec: Any) -> None:
     """A wrong type, a value out of range, an unknown neighbour: refused by model and CRD, at that very path."""
     here = ("spec", *path)
     for wrong in wrong_values(schema):
         value = at(spec, path) * (schema["maxItems"] + 1) if wrong == "too many" else wrong
-        obj = machine(replaced(spec, path, value))
-        assert {p.path for p in problems(Machine, obj)} == {here}, value
+        obj = of(kind, replaced(spec, path, value))
+        assert {p.path for p in problems(BY_KIND[kind], obj)} == {here}, value
         assert server.refuses(obj) == {here}, value
     if "properties" in schema:
-        obj = machine(replaced(spec, (*path, "bogus"), 1))
-        assert (*here, "bogus") in {p.path for p in problems(Machine, obj)}
+        obj = of(kind, replaced(spec, (*path, "bogus"), 1))
+        assert (*here, "bogus") in {p.path for p in problems(BY_KIND[kind], obj)}
         assert server.refuses(obj) == {(*here, "bogus")}

@@ -1,0 +1,59 @@
+"""Secrets by reference: read when they are needed, anew each time, and told to the redactor before anybody can log them."""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from drivers.contract import CredentialsInvalid
+from reconciler.client import SECRETS, Client
+from reconciler.logs import register_secret
+from specs.references import CredentialsRef
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Reads what references lead to. Keeps nothing."""
+
+    client: Client
+
+    async def read(self, ref: CredentialsRef, namespace: str) -> str:
+        """The secret; CredentialsInvalid says why it cannot be read, and what to do."""
+        if ref.secret_key_ref is not None:
+            value = await self._from_secret(namespace, ref.secret_key_ref.name, ref.secret_key_ref.key)
+        else:
+            value = from_env(ref.env) if ref.env is not None else from_file(ref.file or "")
+        register_secret(value)
+        return value
+
+    async def _from_secret(self, namespace: str, name: str, key: str) -> str:
+        secret = await self.client.get(SECRETS, namespace, name)
+        if secret is None:
+            raise CredentialsInvalid(
+                f'cannot read credentials: there is no Secret "{name}" in namespace "{namespace}"; create it'
+            )
+        encoded = (secret.get("data") or {}).get(key)
+        if encoded is None:
+            raise CredentialsInvalid(f'cannot read credentials: Secret "{name}" has no key "{key}"; add it')
+        return base64.b64decode(encoded).decode("utf-8", "replace").strip()
+
+
+def from_env(name: str) -> str:
+    """A variable of the daemon's environment."""
+    if not (value := os.environ.get(name, "").strip()):
+        raise CredentialsInvalid(
+            f"cannot read credentials: the daemon's environment has no {name}; set it and restart the daemon"
+        )
+    return value
+
+
+def from_file(path: str) -> str:
+    """A file of this machine."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CredentialsInvalid(
+            f"cannot read credentials from {path}: {getattr(error, 'strerror', None) or 'not text'}"
+        ) from error

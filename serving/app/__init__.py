@@ -1,0 +1,1 @@
+"""The Flask application: HTTP on one side, the service on the other."""

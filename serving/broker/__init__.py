@@ -1,0 +1,1 @@
+"""Between web and workers: the embedded broker, the Celery application, and the way back."""

@@ -1,0 +1,208 @@
+"""The way back: to a Unix socket of each web process on one machine, else to a list of it in Redis.
+
+A frame is four bytes of length, then JSON. Sockets are reached through /proc/self/fd, since a path to one may have 107 bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import struct
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any, Protocol
+
+from serving.config import Config
+
+
+class Inbox(Protocol):
+    """Where a web process hears the answers to its messages."""
+
+    address: str
+    """What messages name as the place to answer to."""
+
+    def close(self) -> None:
+        """No more answers are expected."""
+
+
+class Outbox(Protocol):
+    """Where a worker answers."""
+
+    def send(self, address: str, body: bytes) -> bool:
+        """Send an answer; False if who asked is gone. Its client is gone with it, so nobody is waiting."""
+
+
+def inbox(config: Config, deliver: Callable[[bytes], None]) -> Inbox:
+    """Listen for this process; `deliver` is called from one thread."""
+    name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return SocketInbox(config.replies_folder, name, deliver) if config.one_machine else RedisInbox(config, name, deliver)
+
+
+def outbox(config: Config) -> Outbox:
+    """Answer for this process."""
+    return SocketOutbox(config.replies_folder) if config.one_machine else RedisOutbox(config)
+
+
+LENGTH = struct.Struct(">I")
+MAX_FRAME = 512 * 1024 * 1024
+SEND_SECONDS = 5.0
+"""A web process that does not read for so long is given up."""
+PAUSE_SECONDS = 0.5
+POP_SECONDS = 1
+KEPT_SECONDS = 120
+
+
+@contextlib.contextmanager
+def _short(folder: Path, name: str) -> Iterator[str]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{handle}/{name}"
+    finally:
+        os.close(handle)
+
+
+class SocketInbox:
+    """The socket of one web process. Calls `deliver` with each answer, from one thread."""
+
+    def __init__(self, folder: Path, name: str, deliver: Callable[[bytes], None]) -> None:
+        self.address = f"unix:{name}"
+        self._deliver = deliver
+        self._path = folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with _short(folder, name) as path:
+            self._server.bind(path)
+        self._server.listen(64)
+        self._path.chmod(0o600)
+        Thread(target=self._run, name="replies", daemon=True).start()
+
+    def _run(self) -> None:
+        selector = selectors.DefaultSelector()
+        selector.register(self._server, selectors.EVENT_READ, None)
+        while True:
+            for key, _ in selector.select():
+                if key.data is None:
+                    with contextlib.suppress(OSError):
+                        connection, _ = self._server.accept()
+                        selector.register(connection, selectors.EVENT_READ, bytearray())
+                elif not self._read(key.fileobj, key.data):  # type: ignore[arg-type]
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]
+
+    def _read(self, connection: socket.socket, buffer: bytearray) -> bool:
+        try:
+            chunk = connection.recv(1 << 20)
+        except OSError:
+            return False
+        if not chunk:
+            return False
+        buffer += chunk
+        while len(buffer) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(buffer)
+            if length > MAX_FRAME:
+                return False
+            if len(buffer) < LENGTH.size + length:
+                break
+            frame = bytes(buffer[LENGTH.size : LENGTH.size + length])
+            del buffer[: LENGTH.size + length]
+            self._deliver(frame)
+        return True
+
+    def close(self) -> None:
+        """Remove the socket: answers that come later have no taker."""
+        self._path.unlink(missing_ok=True)
+
+
+class SocketOutbox:
+    """A worker's end: one kept connection to each web process that asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, socket.socket] = {}
+
+    def send(self, address: str, body: bytes) -> bool:
+        """Write an answer; False if its web process is gone. Its client is gone with it, so nobody is waiting."""
+        name = address.removeprefix("unix:")
+        for _ in range(2):
+            try:
+                connection = self._open.get(name) or self._connect(name)
+                connection.sendall(LENGTH.pack(len(body)) + body)
+                return True
+            except OSError:
+                if gone := self._open.pop(name, None):
+                    gone.close()
+        return False
+
+    def _connect(self, name: str) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(SEND_SECONDS)
+        try:
+            with _short(self._folder, name) as path:
+                connection.connect(path)
+        except OSError:
+            connection.close()
+            raise
+        self._open[name] = connection
+        return connection
+
+
+class RedisInbox:
+    """A list in Redis that this process pops from."""
+
+    def __init__(self, config: Config, name: str, deliver: Callable[[bytes], None]) -> None:
+        self.address = f"redis:{prefix(config)}:replies:{name}"
+        self._redis, self._deliver, self._over = client(config.results, POP_SECONDS + SEND_SECONDS), deliver, False
+        Thread(target=self._run, name="replies", daemon=True).start()
+
+    def _run(self) -> None:
+        key = self.address.removeprefix("redis:")
+        while not self._over:
+            try:
+                found = self._redis.blpop([key], timeout=POP_SECONDS)
+            except Exception:  # Redis is away: who waits gets 503 at the end of its patience
+                time.sleep(PAUSE_SECONDS)
+                continue
+            if found:
+                self._deliver(found[1])
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._over = True
+
+
+class RedisOutbox:
+    """Pushes to the list of who asked."""
+
+    def __init__(self, config: Config) -> None:
+        self._redis = client(config.results)
+
+    def send(self, address: str, body: bytes) -> bool:
+        """Push an answer; the list goes by itself when nobody pops it."""
+        key = address.removeprefix("redis:")
+        with self._redis.pipeline(transaction=False) as line:
+            line.rpush(key, body)
+            line.expire(key, KEPT_SECONDS)
+            line.execute()
+        return True
+
+
+def client(url: str, seconds: float = 1.5) -> Any:
+    """A client of Redis that gives up after so many seconds. A connection that was closed is made once more, a timeout is not."""
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return redis.Redis.from_url(
+        url, socket_connect_timeout=min(seconds, 1.5), socket_timeout=seconds, health_check_interval=30,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    )  # fmt: skip
+
+
+def prefix(config: Config) -> str:
+    """Before every key, so that deployments can share a Redis."""
+    return f"anneal:{config.namespace}:{config.name}"

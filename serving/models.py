@@ -1,0 +1,73 @@
+"""Models in the serving environment: fetched by digest, verified before they are loaded, and what the web process knows of them.
+
+The web process reads signature and metadata only. It never loads a model.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from modelstore.errors import ModelError
+from modelstore.signature import Signature
+from serving.config import Config
+
+if TYPE_CHECKING:
+    from modelstore.predictor import Predictor
+
+
+class ModelUnusable(Exception):
+    """The model is not in the store, or not as it was packaged, or cannot be loaded here."""
+
+
+def fetch(config: Config, digest: str, *, verify: bool = False) -> Path:
+    """The folder of a model on this machine; with `verify`, every byte of it is hashed. Raises ModelUnusable."""
+    from modelstore import manifest
+    from modelstore.store import Store
+
+    try:
+        folder = Store(config.store).path(digest)
+        if verify:
+            manifest.verify(folder, digest)
+    except (ModelError, OSError, ValueError) as error:
+        raise ModelUnusable(str(error)) from error
+    return folder
+
+
+def load(folder: Path, digest: str) -> Predictor:
+    """The model, ready to answer; every byte is checked before it is used. Raises ModelUnusable."""
+    from modelstore.predictor import load as load_predictor
+
+    try:
+        return load_predictor(folder, expect=digest)
+    except (ModelError, OSError, ImportError, ValueError) as error:
+        raise ModelUnusable(str(error)) from error
+
+
+class Known:
+    """What the web process knows of a model."""
+
+    def __init__(self, digest: str, folder: Path) -> None:
+        self.digest = digest
+        try:
+            self.signature = Signature.model_validate_json((folder / "signature.json").read_bytes())
+            self.metadata: dict[str, Any] = _json(folder / "metadata.json")
+            self.reference: dict[str, Any] = _json(folder / "reference.json")
+        except (OSError, ValidationError, orjson.JSONDecodeError) as error:
+            raise ModelUnusable(f"cannot read the signature of model {digest[:19]}…: {error}") from error
+
+
+def _json(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(file.read_bytes()) if file.exists() else {}
+    return found
+
+
+class Library:
+    """The models of one deployment, read once each."""
+
+    def __init__(self, config: Config) -> None:
+        self.get = lru_cache(maxsize=16)(lambda digest: Known(digest, fetch(config, digest)))
