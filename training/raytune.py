@@ -77,7 +77,12 @@ def connected(cluster: Cluster, lost: Callable[[], None]) -> Iterator[None]:
             ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except (ConnectionError, RuntimeError, TimeoutError) as e:
             raise RayUnreachable(f"cannot reach Ray at {cluster.address}: {e}; it is tried again"[:1000]) from e
-        yield
+        try:
+            yield
+        except ray.exceptions.RayTaskError:  # what a trial's own code raised
+            raise
+        except ray.exceptions.RayError as e:  # such as WrongClusterID: another head answers where ours was
+            raise RayUnreachable(f"lost Ray at {cluster.address}: {type(e).__name__}: {e}; it is tried again"[:1000]) from e
     finally:
         over.set()
         ray.shutdown()
