@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.contract import Done, Present, Stop, Wait
+from drivers.contract import CredentialsInvalid, Done, Present, Stop, Wait
 from drivers.local.folders import Folder
 from drivers.ray.local import Endpoint, Head
 from reconciler.kinds.ray_cluster import MOST_STARTS, START_DEADLINE_SECONDS, RayClusterKind
@@ -138,6 +139,18 @@ def test_an_existing_ray_is_looked_at_and_never_touched() -> None:
     assert ADDRESS in plan.message
     there.teardown()
     assert there.log == []
+
+
+async def test_the_token_of_an_existing_ray_is_passed_on(tmp_path: Path) -> None:
+    """Jobs are told where it lies; a file that cannot be read is said before anything connects; without one there is none."""
+    file = tmp_path / "token"
+    there = world(address=ADDRESS, tokenFile=str(file))
+    with pytest.raises(CredentialsInvalid, match="No such file"):
+        await there.kind.drivers(there.object)
+    file.write_text("0" * 64)
+    there.things["endpoint"] = Endpoint(ADDRESS, True)
+    there.settle()
+    assert there.status["tokenFile"] == str(file)
 
 
 @pytest.mark.parametrize("part", ["head", "folder"])
