@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from drivers.contract import Conflict, Fence, Intent, Observation, Owner, QuotaExceeded, Step, Survey, Unknown, Unreachable
 from drivers.judging import Thing
+from drivers.local import rubbish
 from drivers.local.jsonfiles import read_json, write_json
 from drivers.snapshot import SharedList
 
@@ -93,11 +94,9 @@ class FolderDriver:
         return name
 
     async def destroy(self, ref: str) -> None:
-        """Take the folder away, its tag first: what is half gone is gone."""
+        """Take the folder away."""
         self.fence()
-        with suppress(FileNotFoundError):
-            (self.root / ref / TAG).unlink()
-        await asyncio.to_thread(shutil.rmtree, self.root / ref, ignore_errors=True)
+        await asyncio.to_thread(rubbish.discard, self.root / ref)
 
     async def close(self) -> None:
         """Forget what was seen."""
@@ -151,7 +150,7 @@ class FolderDriver:
 
     def _list(self) -> list[Thing[Folder]]:
         try:
-            folders = sorted(path for path in self.root.iterdir() if path.is_dir())
+            folders = rubbish.folders(self.root)
         except OSError as error:
             raise Unreachable(f"cannot list {self.root}: {error.strerror}; nothing is concluded from that") from error
         return [thing for folder in folders if (thing := _thing(folder))]

@@ -32,7 +32,7 @@ from drivers.contract import (
     Unreachable,
 )
 from drivers.judging import Thing
-from drivers.local import processes, shim
+from drivers.local import processes, rubbish, shim
 from drivers.local.deaths import Deaths
 from drivers.local.jsonfiles import read_json
 from drivers.local.unit import State, Unit
@@ -162,7 +162,7 @@ class UnitDriver:
 
     def _list(self) -> list[Thing[Unit]]:
         try:
-            folders = sorted(path for path in self.root.iterdir() if path.is_dir())
+            folders = rubbish.folders(self.root)
         except FileNotFoundError as error:
             raise Unreachable(f"cannot list units: {self.root} is not there; nothing is concluded from that") from error
         except OSError as error:
@@ -273,5 +273,6 @@ def _clear(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def _remove(folder: Path, others: Any) -> None:
-    for path in (*map(Path, others), folder):
+    for path in map(Path, others):
         shutil.rmtree(path, ignore_errors=True)
+    rubbish.discard(folder)
