@@ -221,8 +221,9 @@ def _thing(folder: Path) -> Thing[Unit] | None:
 
 
 def _unit(folder: Path, record: Mapping[str, Any]) -> Unit:
-    process, stopping, ended = record["process"], read_json(folder / "stop.json"), read_json(folder / "exit.json") or {}
-    running = processes.alive(process)
+    process = record["process"]
+    running = processes.alive(process)  # first: a job writes how it ended, then it ends; the other way round that would be missed
+    stopping, ended = read_json(folder / "stop.json"), read_json(folder / "exit.json") or {}
     state: State = ("Stopping" if stopping else "Running") if running else "Exited"
     outputs = {Path(name).name: value for name in record["outputs"] if (value := read_json(folder / name)) is not None}
     return Unit(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,6 +156,23 @@ async def test_a_job_leaves_a_record_of_its_end(world: World) -> None:
         assert (unit.code, unit.signal) == expected
         assert unit.ended
         assert unit.memory
+
+
+async def test_a_job_that_ends_in_the_middle_of_a_look_has_ended_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two reads of the look the job writes its end and goes: it was not killed, and it is not started again."""
+    gate = world.root / "gate"
+    await world.create(python(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.005)", mode="job"), "job")
+    alive = processes.alive
+
+    def ends_before_it_is_asked(process: Any) -> bool:
+        gate.touch()
+        while alive(process):
+            time.sleep(0.005)
+        return False
+
+    monkeypatch.setattr(processes, "alive", ends_before_it_is_asked)
+    unit = await world.unit("job")
+    assert (unit.state, unit.code) == ("Exited", 0)
 
 
 async def test_a_job_dies_with_its_supervisor(world: World) -> None:
