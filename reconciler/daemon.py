@@ -96,8 +96,9 @@ class Daemon:
         exclusive = self.plane.mode == "embedded"
         self.lease = Lease(client, self.clock, identity, settings.lease_seconds, exclusive=exclusive)
         self.providers = providers = Providers(
-            client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds
-        )
+            client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds,
+            openstack_settle_seconds=settings.openstack_settle_seconds,
+        )  # fmt: skip
         roots = tuple(root for root in settings.data_roots.split(os.pathsep) if root)
         self.local = local = Local(self.home, client, self.lease.fence, installation_id, self._changed_outside, roots)
         kinds: dict[str, Kind[Any]] = all_kinds(providers, local)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from drivers.contract import Driver, Plan, Seen
 from reconciler.client import ResourceId
@@ -79,3 +79,11 @@ class Kind(Protocol[R]):
 
     def verdicts(self, obj: R, seen: Seen, plan: Plan) -> Iterable[Verdict]:
         """Its conditions, `Ready` among them."""
+
+
+@runtime_checkable
+class Resolves(Protocol):
+    """A kind whose inputs have to be asked for outside, such as the id behind a name. Then this takes the place of `resolve`."""
+
+    async def look_up(self, obj: Any) -> Mapping[str, Any] | None:
+        """The inputs that will be used. MUST NOT ask again for what status.resolved already answers; raises DriverError."""

@@ -6,16 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from drivers import simulated
-from drivers.contract import Driver, Fence
+import yaml
+
+from drivers import openstack, simulated
+from drivers.contract import CredentialsInvalid, Driver, Fence
 from drivers.local.driver import LocalDriver
 from reconciler.client import Client
 from reconciler.kinds.credentials import Credentials, from_env, from_file
 from reconciler.logs import register_secret
 from specs.machine import SimulatedMachine
-from specs.references import CredentialsRef
+from specs.openstack import IdentityRef, OpenStackMachine
+from specs.references import CredentialsRef, SecretKeyRef
 
 Drivers = Mapping[str, Driver[Any]]
+SECRET_WORDS = {"password", "application_credential_secret", "token"}
+
+
+def account(spec: OpenStackMachine, namespace: str) -> str:
+    """The name of an account: where its credentials come from, and which entry."""
+    ref = spec.identity_ref
+    return f"{ref.file or f'{namespace}/{ref.name}'}#{ref.cloud_name}{f'/{ref.region}' if ref.region else ''}"
 
 
 @dataclass(slots=True)
@@ -29,6 +39,9 @@ class Providers:
     call_seconds: float
     local: LocalDriver = field(default_factory=LocalDriver)
     _clouds: dict[tuple[str, str, str], simulated.Cloud] = field(default_factory=dict)
+    openstack_settle_seconds: float = 60.0
+    _openstack: dict[str, openstack.Cloud] = field(default_factory=dict)
+    _configs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _secrets: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     async def simulated(self, spec: SimulatedMachine, namespace: str) -> Drivers:
@@ -47,10 +60,43 @@ class Providers:
             )
         return self._clouds[key].drivers
 
+    async def openstack(self, spec: OpenStackMachine, namespace: str) -> openstack.Cloud:
+        """One account of an OpenStack cloud. Its clouds.yaml is read anew each time; CredentialsInvalid if it cannot be."""
+        name = account(spec, namespace)
+        self._configs[name] = await self._cloud_config(spec.identity_ref, namespace)
+        if name not in self._openstack:
+            self._openstack[name] = openstack.connect(
+                name,
+                lambda: self._configs[name],
+                self.fence,
+                installation=self.installation,
+                settle_seconds=self.openstack_settle_seconds,
+                call_seconds=self.call_seconds,
+            )
+        return self._openstack[name]
+
     async def close(self) -> None:
         """Close every connection."""
         for cloud in self._clouds.values():
             await cloud.close()
+        for account_ in self._openstack.values():
+            await account_.close()
+
+    async def _cloud_config(self, ref: IdentityRef, namespace: str) -> Mapping[str, Any]:
+        """The entry of clouds.yaml that is meant."""
+        key = SecretKeyRef(name=ref.name, key="clouds.yaml") if ref.name else None
+        text = await Credentials(self.client).read(CredentialsRef(file=ref.file, secretKeyRef=key), namespace)
+        try:
+            entry = yaml.safe_load(text)["clouds"][ref.cloud_name]
+            auth = dict(entry.get("auth") or {})
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+            where = ref.file or f'Secret "{ref.name}"'
+            raise CredentialsInvalid(
+                f'cannot read credentials: {where} holds no clouds.yaml with a cloud "{ref.cloud_name}"; correct it'
+            ) from error
+        for word in SECRET_WORDS & auth.keys():
+            register_secret(str(auth[word]))
+        return {**entry, **({"region_name": ref.region} if ref.region else {})}
 
     async def _refresh(self, ref: CredentialsRef | None, namespace: str) -> None:
         """Read the Secret, if it is one; a token in a file or a variable is read when it is sent."""

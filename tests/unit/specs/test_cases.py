@@ -14,6 +14,7 @@ from specs.problems import problems
 from tests.unit.specs import more_cases as more
 from tests.unit.specs import server
 from tests.unit.specs.cases import MACHINES, Case, of
+from tests.unit.specs.openstack_cases import FULL_OPENSTACK, OPENSTACK
 from tests.unit.specs.strategies import machines
 
 
@@ -22,7 +23,7 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 
 TABLES: dict[str, tuple[Case, ...]] = {
-    "Machine": MACHINES,
+    "Machine": (*MACHINES, *OPENSTACK),
     "Dataset": more.DATASETS,
     "RayCluster": more.RAY_CLUSTERS,
     "Experiment": more.EXPERIMENTS,
@@ -93,6 +94,7 @@ MACHINE_FULL = [
     {"simulated": {"endpoint": "http://a", "credentialsRef": {"file": "a"}}},
     {"simulated": {"endpoint": "http://a", "credentialsRef": {"env": "a"}}},
     {"local": {}},
+    *FULL_OPENSTACK,
 ]  # fmt: skip
 FULL = {"Machine": MACHINE_FULL, **more.FULL}
 OTHER: dict[str, list[Any]] = {
