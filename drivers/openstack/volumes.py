@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from drivers.contract import Intent, Step
+from drivers.contract import Intent, InvalidConfiguration, Step, Survey, Unknown
 from drivers.openstack.live import Volume
 from drivers.openstack.marks import Marks
 from drivers.openstack.table import TableDriver
@@ -34,6 +35,14 @@ class VolumeDriver(TableDriver[Volume]):
         """Out of the metadata."""
         found = row.get("metadata") or {}
         return Marks(*(str(found.get(key) or "") for key in KEYS))
+
+    async def survey(self) -> Survey | Unknown:
+        """Where there is no block storage nothing of ours lies on it."""
+        match await super().survey():
+            case Unknown(error=InvalidConfiguration()):
+                return Survey(time.monotonic(), frozenset(), {})
+            case answer:
+                return answer
 
     async def creation(self, step: Step, intent: Intent) -> tuple[str, str, Any]:
         """Name and marks travel in the create."""

@@ -1,0 +1,109 @@
+"""The real services of OpenStack, brought up once for all tests here (tests/openstack/cloud/up)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.contract import Driver
+from tests.openstack.harness import HARNESSES, RealCloud
+from tests.openstack.proxy import FaultProxy
+from tests.openstack.real import Real
+
+HERE = Path(__file__).parent
+ROOT = Path(os.environ.get("OS_ROOT") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anneal-openstack")
+MADE = {"servers": r"POST /v2.1/servers 202", "ports": "POST /v2.0/ports 201", "addresses": "POST /v2.0/floatingips 201"}
+LAST: dict[str, Any] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "harness" in metafunc.fixturenames:
+        needed = set(getattr(metafunc.function, "needs", ()))
+        able = [harness for harness in HARNESSES if not needed & set(harness.cannot)]
+        metafunc.parametrize("harness", able, ids=lambda harness: harness.name, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.openstack)
+
+
+@pytest.fixture(scope="session")
+def real() -> Iterator[Real]:
+    """The cloud. If it was up already it stays up."""
+    done = subprocess.run(
+        [HERE / "cloud" / "up"], env=os.environ | {"OS_ROOT": str(ROOT)}, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    there = Real(ROOT / "clouds.yaml")
+    there.clear()
+    before = made()
+    yield there
+    LAST.update(made={name: made()[name] - before[name] for name in MADE}, left=there.total())
+
+
+def made() -> Counter[str]:
+    """How many creates succeeded, by the services' own record of requests."""
+    lines = Counter(line for file in (ROOT / "log").glob("*.requests") for line in file.read_text(errors="replace").splitlines())
+    return Counter({name: lines[line] for name, line in MADE.items()})
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if LAST:
+        said = ", ".join(f"{count} {name}" for name, count in LAST["made"].items())
+        left = ", ".join(f"{count} {name}" for name, count in LAST["left"].items()) or "nothing"
+        terminalreporter.write_line(f"made {said}; left: {left}")
+
+
+@pytest.fixture(scope="session")
+def proxies(real: Real) -> Iterator[dict[str, FaultProxy]]:
+    """What stands before Nova and Neutron."""
+    made = {service: FaultProxy(real.endpoint(service)) for service in ("compute", "network")}
+    yield made
+    for proxy in made.values():
+        proxy.close()
+
+
+@pytest.fixture
+def harness(request: pytest.FixtureRequest, real: Real, proxies: dict[str, FaultProxy]) -> Iterator[RealCloud]:
+    chosen: RealCloud = request.param
+    chosen.use(real, proxies)
+    chosen.reset()
+    yield chosen
+    chosen.honest(wait=False)
+    if chosen.secret != real.config["auth"]["password"]:
+        chosen.restore()
+
+
+@pytest.fixture
+async def make(harness: RealCloud) -> AsyncIterator[Callable[..., Driver[Any]]]:
+    """Makes drivers, and closes them."""
+    drivers: list[Driver[Any]] = []
+
+    def new(**options: Any) -> Driver[Any]:
+        drivers.append(harness.driver(**options))
+        return drivers[-1]
+
+    yield new
+    for driver in drivers:
+        await driver.close()
+
+
+@pytest.fixture
+def driver(make: Callable[..., Driver[Any]]) -> Driver[Any]:
+    return make()
+
+
+@pytest.fixture(autouse=True)
+def _empty(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test leaves the project as it found it."""
+    yield
+    if "real" in request.fixturenames:
+        request.getfixturevalue("real").clear()

@@ -1,0 +1,146 @@
+"""Stands between a driver and a real service of the cloud: honest until told otherwise, and it counts."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+REFUSALS = {
+    "unauthorized": (401, "The request you have made requires authentication."),
+    "forbidden": (403, "Policy doesn't allow this to be performed."),
+    "quota": (403, "Quota exceeded for cores: Requested 8, but already used 56 of 60 cores"),
+    "over_quota": (409, "Quota exceeded for resources: ['port']."),
+    "too_large": (413, "Quota exceeded for volumes"),
+    "rate_limited": (429, "This request was rate-limited."),
+    "fail_create": (400, "Invalid input."),
+    "delete_forbidden": (403, "Policy doesn't allow this to be performed."),
+    "delete_in_use": (409, "It is in use."),
+    "unavailable": (503, "Service Unavailable"),
+}
+HANG_SECONDS = 7.0
+
+
+@dataclass
+class Fault:
+    """What to do wrong, with which requests, and how often (-1: until told otherwise)."""
+
+    name: str
+    path: str = "/"
+    methods: tuple[str, ...] = ()
+    message: str = ""
+    retry_after: float | None = None
+    count: int = -1
+
+    def meets(self, method: str, path: str) -> bool:
+        """Whether this request goes wrong."""
+        return self.count != 0 and re.search(self.path, path) is not None and (not self.methods or method in self.methods)
+
+
+@dataclass
+class FaultProxy:
+    """In threads of its own. `url` is where it listens; `upstream` is the service, such as http://127.0.0.1:28774."""
+
+    upstream: str
+    fault: Fault | None = None
+    log: list[tuple[str, str]] = field(default_factory=list)
+    """(method, path) of every request that arrived."""
+
+    def __post_init__(self) -> None:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                outer.handle(self)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any
+
+            def log_message(self, *_: Any) -> None:
+                """Silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop."""
+        self.server.shutdown()
+        self.server.server_close()
+
+    def handle(self, request: BaseHTTPRequestHandler) -> None:
+        """One request."""
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        method, path = request.command, request.path
+        self.log.append((method, path))
+        fault = self.fault if self.fault and self.fault.meets(method, path) else None
+        if fault is not None:
+            fault.count -= fault.count > 0
+        match fault.name if fault else "":
+            case "drop_before":
+                return self._drop(request)
+            case "hang":
+                time.sleep(HANG_SECONDS)
+                return self._drop(request)
+            case "garbage":
+                return self._answer(request, 200, b"<html>it works!</html>", {})
+            case "empty_lists" if method == "GET" and re.search(
+                r"/(detail|ports|floatingips|security-groups|os-keypairs)$", path.partition("?")[0]
+            ):
+                key = {"detail": "servers", "security-groups": "security_groups", "os-keypairs": "keypairs"}
+                last = path.partition("?")[0].rpartition("/")[2]
+                return self._answer(request, 200, json.dumps({key.get(last, last): []}).encode(), {})
+            case name if fault is not None and name in REFUSALS:
+                status, words = REFUSALS[name]
+                headers = {"X-Openstack-Request-Id": "req-0b5f"}
+                headers |= {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
+                raw = json.dumps({"fault": {"code": status, "message": fault.message or words}}).encode()
+                return self._answer(request, status, raw, headers)
+        status, raw, kept = self._forward(request, body)
+        match fault.name if fault else "":
+            case "drop_after":
+                return self._drop(request)
+            case "hang_after":
+                time.sleep(HANG_SECONDS)
+                return self._drop(request)
+            case "ack_then_500":
+                return self._answer(request, 502, b"<html>Bad Gateway</html>", {})
+        return self._answer(request, status, raw, kept)
+
+    def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        there = urlsplit(self.upstream)
+        connection = http.client.HTTPConnection(there.hostname or "", there.port, timeout=120)
+        headers = {
+            key: value for key, value in request.headers.items() if key.lower() not in ("host", "connection", "accept-encoding")
+        }
+        connection.request(request.command, request.path, body or None, headers)
+        response = connection.getresponse()
+        raw = response.read().replace(self.upstream.encode(), self.url.encode())
+        connection.close()
+        kept = {k: v for k, v in response.getheaders() if k.lower() in ("content-type", "x-openstack-request-id", "location")}
+        return response.status, raw, kept
+
+    def _answer(self, request: BaseHTTPRequestHandler, status: int, raw: bytes, headers: dict[str, str]) -> None:
+        try:
+            request.send_response(status)
+            for key, value in {"Content-Type": "application/json", **headers}.items():
+                request.send_header(key, value)
+            request.send_header("Content-Length", str(len(raw)))
+            request.end_headers()
+            request.wfile.write(raw)
+        except OSError:
+            request.close_connection = True
+
+    def _drop(self, request: BaseHTTPRequestHandler) -> None:
+        request.close_connection = True
+        with contextlib.suppress(OSError):
+            request.connection.shutdown(2)

@@ -1,0 +1,101 @@
+"""The real cloud as a test sees it: its own lists, and what a person does behind everybody's back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import openstack
+import yaml
+
+TABLES = ("servers", "ports", "addresses", "groups", "keys")
+
+
+class Real:
+    """One project of the cloud, seen with openstacksdk and nothing of ours."""
+
+    def __init__(self, clouds: Path, cloud: str = "mini") -> None:
+        self.clouds, self.cloud = clouds, cloud
+        self.config: dict[str, Any] = yaml.safe_load(clouds.read_text())["clouds"][cloud]
+        self.sdk = openstack.connect(load_yaml_config=False, load_envvars=False, **self.config)
+        admin = yaml.safe_load(clouds.read_text())["clouds"]["mini-admin"]
+        self.admin = openstack.connect(load_yaml_config=False, load_envvars=False, **admin)
+        self.project = self.sdk.current_project_id
+        self.sdk.compute.default_microversion = "2.79"
+
+    def endpoint(self, service: str) -> str:
+        """Scheme, host and port of a service."""
+        there = urlsplit(self.sdk.compute.get_endpoint() if service == "compute" else self.sdk.network.get_endpoint())
+        return f"{there.scheme}://{there.netloc}"
+
+    def inventory(self) -> dict[str, list[Any]]:
+        """All that this project has, straight from Nova and Neutron. The default group and the router's port came with it."""
+        net = self.sdk.network
+        return {
+            "servers": list(self.sdk.compute.servers(details=True)),
+            "ports": [p for p in net.ports(project_id=self.project) if not p.device_owner.startswith("network:")],
+            "addresses": list(net.ips(project_id=self.project)),
+            "groups": [g for g in net.security_groups(project_id=self.project) if g.name != "default"],
+            "keys": list(self.sdk.compute.keypairs()),
+        }
+
+    def total(self) -> dict[str, int]:
+        """How many things there are, by table, without the tables that are empty."""
+        return {table: len(things) for table, things in self.inventory().items() if things}
+
+    def clear(self) -> None:
+        """Remove everything, and wait until it is gone."""
+        there = self.inventory()
+        for server in there["servers"]:
+            self.sdk.compute.delete_server(server, ignore_missing=True)
+        self.until(lambda: not self.inventory()["servers"])
+        there = self.inventory()
+        for ip in there["addresses"]:
+            self.sdk.network.delete_ip(ip, ignore_missing=True)
+        for port in there["ports"]:
+            self.sdk.network.delete_port(port, ignore_missing=True)
+        for group in there["groups"]:
+            self.sdk.network.delete_security_group(group, ignore_missing=True)
+        for key in there["keys"]:
+            self.sdk.compute.delete_keypair(key, ignore_missing=True)
+
+    def until(self, check: Callable[[], Any], seconds: float = 60) -> Any:
+        """Wait for something that the cloud is at work on; AssertionError if it does not come."""
+        deadline = time.monotonic() + seconds
+        while not (found := check()):
+            assert time.monotonic() < deadline, f"not in {seconds} s: {self.total()}"
+            time.sleep(0.1)
+        return found
+
+    def quiet(self) -> None:
+        """Wait until Nova has nothing in hand."""
+        busy = ("BUILD", "RESIZE", "REBOOT")
+
+        def idle() -> bool:
+            return all(s.status not in busy and not s.task_state for s in self.sdk.compute.servers(details=True))
+
+        self.until(idle)
+
+    def server(self, name: str, **more: Any) -> Any:
+        """Somebody's server, without a port."""
+        c = self.sdk.compute
+        body = {"name": name, "flavorRef": c.find_flavor("m1.tiny").id, "imageRef": self.sdk.image.find_image("cirros").id}
+        answer = c.post("/servers", json={"server": body | {"networks": "none"} | more}, microversion="2.79")
+        assert answer.status_code == 202, answer.text
+        ident = answer.json()["server"]["id"]
+        return self.until(lambda: (s := c.get_server(ident)).status == "ACTIVE" and s)
+
+    def network(self, name: str = "private") -> str:
+        """The id of a network."""
+        return str(self.sdk.network.find_network(name).id)
+
+    def yaml_for(self, path: Path, overrides: Mapping[str, str], **auth: str) -> Path:
+        """A clouds.yaml that leads through proxies: service → URL."""
+        versions = {"compute": "/v2.1", "network": "/v2.0"}
+        paths = {f"{name}_endpoint_override": url + versions.get(name, "") for name, url in overrides.items()}
+        entry = {**self.config, **paths, "auth": {**self.config["auth"], **auth}}
+        path.write_text(yaml.safe_dump({"clouds": {self.cloud: entry}}))
+        return path
