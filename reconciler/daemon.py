@@ -22,6 +22,7 @@ from reconciler.api.pki import UnsafeFile
 from reconciler.api.revisions import StoreError
 from reconciler.api.secretbox import SecretBoxError
 from reconciler.client import CONFIGMAPS, SECRETS, ApiError, Client, Object, ResourceId, ours
+from reconciler.clouds import Clouds
 from reconciler.control import ControlPlane, embedded, kubernetes
 from reconciler.engine import breaker
 from reconciler.engine.clock import SystemClock, to_text
@@ -122,6 +123,7 @@ class Daemon:
             self.lease,
             self.sources,
             self.local,
+            Clouds(client, providers),
             self.plane.url,
             self.plane.mode,
             version("anneal"),

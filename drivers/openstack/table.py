@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote
@@ -62,6 +63,11 @@ class TableDriver(Generic[Live]):
     async def survey(self) -> Survey | Unknown:
         """See the contract."""
         return await self._shared.survey(self._installation)
+
+    async def inventory(self) -> list[Thing[Live]]:
+        """All that carries this installation's tag, as of now, whatever its owner; raises DriverError."""
+        snapshot = await self._shared.fresh(time.monotonic())
+        return [thing for thing in snapshot.by_ref.values() if thing.owner and thing.installation == self._installation]
 
     async def close(self) -> None:
         """Forget what was seen and close the connections, which the drivers of one cloud share: they open again when asked."""

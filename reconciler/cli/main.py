@@ -37,6 +37,13 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        "Clouds",
+        (
+            ("export", "Print the servers of a cloud as Machines that are only looked at"),
+            ("gc", "Remove what carries our tag on a cloud and has no object any more"),
+        ),
+    ),
+    (
         "Help",
         (
             ("explain", "Describe the fields of a kind"),

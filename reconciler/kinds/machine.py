@@ -42,7 +42,7 @@ class MachineKind:
     def provider(self, obj: Machine) -> str:
         """The account: this machine, or the endpoint of a cloud."""
         if obj.spec.openstack is not None:
-            return f"openstack@{account(obj.spec.openstack, obj.metadata.namespace or 'default')}"
+            return f"openstack@{account(obj.spec.openstack.identity_ref, obj.metadata.namespace or 'default')}"
         return f"simulated@{obj.spec.simulated.endpoint}" if obj.spec.simulated else "local"
 
     def finalizes(self, obj: Machine) -> bool:
@@ -53,7 +53,7 @@ class MachineKind:
         """One driver for each part that is wanted or on record."""
         namespace = obj.metadata.namespace or "default"
         if obj.spec.openstack is not None:
-            cloud = (await self.providers.openstack(obj.spec.openstack, namespace)).drivers
+            cloud = (await self.providers.openstack(obj.spec.openstack.identity_ref, namespace)).drivers
         elif obj.spec.simulated is not None:
             cloud = await self.providers.simulated(obj.spec.simulated, namespace)
         else:
@@ -83,7 +83,7 @@ class MachineKind:
         wanted = {one.key: one for one in selectors(obj)}
         resolved = {key: known[key] for key in wanted.keys() & known.keys()}
         if missing := sorted(wanted.keys() - known.keys()):
-            cloud = await self.providers.openstack(obj.spec.openstack, obj.metadata.namespace or "default")
+            cloud = await self.providers.openstack(obj.spec.openstack.identity_ref, obj.metadata.namespace or "default")
             for key in missing:
                 resolved[key] = await find(cloud.client, wanted[key])
         return {key: resolved[key] for key in sorted(resolved)}

@@ -15,16 +15,15 @@ from reconciler.client import Client
 from reconciler.kinds.credentials import Credentials, from_env, from_file
 from reconciler.logs import register_secret
 from specs.machine import SimulatedMachine
-from specs.openstack import IdentityRef, OpenStackMachine
+from specs.openstack import IdentityRef
 from specs.references import CredentialsRef, SecretKeyRef
 
 Drivers = Mapping[str, Driver[Any]]
 SECRET_WORDS = {"password", "application_credential_secret", "token"}
 
 
-def account(spec: OpenStackMachine, namespace: str) -> str:
+def account(ref: IdentityRef, namespace: str) -> str:
     """The name of an account: where its credentials come from, and which entry."""
-    ref = spec.identity_ref
     return f"{ref.file or f'{namespace}/{ref.name}'}#{ref.cloud_name}{f'/{ref.region}' if ref.region else ''}"
 
 
@@ -60,10 +59,10 @@ class Providers:
             )
         return self._clouds[key].drivers
 
-    async def openstack(self, spec: OpenStackMachine, namespace: str) -> openstack.Cloud:
+    async def openstack(self, ref: IdentityRef, namespace: str) -> openstack.Cloud:
         """One account of an OpenStack cloud. Its clouds.yaml is read anew each time; CredentialsInvalid if it cannot be."""
-        name = account(spec, namespace)
-        self._configs[name] = await self._cloud_config(spec.identity_ref, namespace)
+        name = account(ref, namespace)
+        self._configs[name] = await self._cloud_config(ref, namespace)
         if name not in self._openstack:
             self._openstack[name] = openstack.connect(
                 name,

@@ -1,0 +1,99 @@
+"""Crash anywhere, converge anyway, against the real cloud: kill -9 at every write and call of a create, a change and a delete."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.client import ApiUnavailable
+from tests.openstack.real import Real
+from tests.openstack.world import CloudWorld, current, of_uid, running
+from tests.support.world import intents, settled
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+NAME = "swept"
+CHANGED = [{"key": "role", "value": "head"}]
+Deed = Callable[[CloudWorld], Awaitable[object]]
+
+
+async def _create(world: CloudWorld) -> object:
+    return await world.create(NAME, floatingIP={}) if await world.get(NAME) is None else None
+
+
+async def _change(world: CloudWorld) -> object:
+    return await world.edit(NAME, serverMetadata=CHANGED, flavor={"filter": {"name": "m1.small"}})
+
+
+async def _delete(world: CloudWorld) -> object:
+    return await world.delete(NAME) if await world.get(NAME) is not None else None
+
+
+SCENARIOS: dict[str, tuple[Deed | None, Deed, int]] = {
+    "create": (None, _create, 14),
+    "change": (_create, _change, 12),
+    "delete": (_create, _delete, 12),
+}
+"""What was done before, what is done, and how many points the sweep has tests for."""
+POINTS = [
+    (name, number, phase) for name, row in SCENARIOS.items() for number in range(1, row[2] + 1) for phase in ("sent", "after")
+]
+
+
+@pytest.fixture
+async def world(real: Real, tmp_path: Path) -> AsyncIterator[CloudWorld]:
+    async with running(real, tmp_path / "home") as there:
+        yield there
+
+
+async def play(world: CloudWorld, scenario: str, env: dict[str, str]) -> str:
+    """Do it with a daemon that is started under `env`, started again when it dies, until all is done; the Machine's UID."""
+    before, deed, _ = SCENARIOS[scenario]
+    uid = ""
+    if before is not None:
+        await before(world)
+        uid = (await world.ready(NAME, 90))["metadata"]["uid"]
+    world.daemon.stop()
+    await world.daemon.start(env, wait=False)
+    began = False
+    async with asyncio.timeout(150):
+        while True:
+            try:
+                if not began:
+                    await deed(world)
+                    began = True
+                obj = await world.get(NAME)
+            except ApiUnavailable:
+                if not world.daemon.alive:
+                    await world.daemon.start()
+                await asyncio.sleep(0.05)
+                continue
+            uid = obj["metadata"]["uid"] if obj else uid
+            if (obj is None) if scenario == "delete" else (obj is not None and settled(obj) and current(obj)):
+                return uid
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_the_sweep_reaches_every_point(world, scenario, tmp_path):
+    """No run passes more points than the sweep has tests for."""
+    file = tmp_path / "points"
+    await play(world, scenario, {"ANNEAL_CRASH_COUNT": str(file)})
+    labels = [json.loads(line)["label"] for line in file.read_text().splitlines()]
+    assert len(labels) <= SCENARIOS[scenario][2], "\n".join(labels)
+
+
+@pytest.mark.parametrize(("scenario", "number", "phase"), POINTS, ids=["-".join(map(str, row)) for row in POINTS])
+async def test_a_crash_changes_nothing_in_the_end(world, real, scenario, number, phase):
+    """Killed at this point and started again: one server, one port, one address, or none of them; by the cloud's own lists."""
+    uid = await play(world, scenario, {"ANNEAL_CRASH_AT": f"{number}:{phase}"})
+    there = {table: len(things) for table, things in of_uid(real, uid).items() if things}
+    assert there == ({} if scenario == "delete" else {"servers": 1, "ports": 1, "addresses": 1})
+    assert real.total() == there
+    if scenario != "delete":
+        obj = await world.get(NAME)
+        assert obj is not None
+        assert intents(obj) == []
