@@ -144,8 +144,8 @@ class OpenStackPort(Model):
 
     network: Tagged
     """The network. A change replaces the port, not the server."""
-    description: Annotated[str, Field(max_length=160)] = ""
-    """For people."""
+    description: Annotated[str, Field(max_length=120, pattern=r"^([^ ]+( [^ ]+)*)?$")] = ""
+    """For people, with single spaces. anneal's own mark follows it. A change is made in place."""
     fixed_ips: Annotated[list[FixedIP], Field(max_length=8, alias="fixedIPs")] = []
     """Its addresses; one of any subnet where none is given. A change is made in place."""
     security_groups: Annotated[list[Tagged], Field(max_length=8)] | None = None

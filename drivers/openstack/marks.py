@@ -1,7 +1,7 @@
-"""Whose a thing is: tags that say installation, owner and part. The same on Nova and Neutron; all are short enough for both.
+"""Whose a thing is: words that say installation, owner and part, carried by the very call that creates.
 
-Nova takes tags of 60 characters without comma or slash. Neutron takes them in the create itself since 2025.1; before, the same
-words stand at the end of the description, which every version takes in the create.
+On Nova they are tags (at most 60 characters, no comma, no slash). Neutron takes tags only in a call of their own, after the
+create: there the words stand at the end of the description.
 """
 
 from __future__ import annotations

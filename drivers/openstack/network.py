@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from drivers.contract import Intent, Owner, Step
+from drivers.contract import Intent, Step
 from drivers.openstack.live import Address, Group, Port
 from drivers.openstack.marks import described, mark
 from drivers.openstack.table import TableDriver
@@ -14,26 +14,19 @@ Live = TypeVar("Live")
 
 
 class NeutronDriver(TableDriver[Live]):
-    """What the tables of Neutron share: how a create carries the tag."""
+    """What the tables of Neutron share: the create carries the marks at the end of the description.
+
+    Tags would be the natural place, but Neutron sets them in a call of their own: in between the thing would be nobody's.
+    """
 
     service: ClassVar[str] = "network"
     wrapper: ClassVar[str]
     """The key that one thing is wrapped in."""
-    _takes_tags: bool | None = None
-
-    def query(self, owner: Owner | None) -> Mapping[str, Any]:
-        """Nothing: where the marks stand in the description no filter finds them, and a project has few of these."""
-        return {}
 
     async def creation(self, step: Step, intent: Intent) -> tuple[str, str, Any]:
-        """Marks as tags where the create takes them, else in the description."""
-        marks = mark(intent.owner, intent.part)
-        body = self.body(step.change, intent)
-        if await self._tags_at_create():
-            body["tags"] = [*body.get("tags", ()), *marks]
-        else:
-            body.pop("tags", None)  # they follow in an update
-            body["description"] = described(body.get("description", ""), marks)
+        """Marks travel in the create; tags of the spec follow in an update."""
+        body = {key: value for key, value in self.body(step.change, intent).items() if key != "tags"}
+        body["description"] = described(body.get("description", ""), mark(intent.owner, intent.part))
         return "POST", self.path, {self.wrapper: body}
 
     def body(self, change: Mapping[str, Any], intent: Intent) -> dict[str, Any]:
@@ -41,20 +34,13 @@ class NeutronDriver(TableDriver[Live]):
         return {**change, "name": intent.name}
 
     def update(self, step: Step, ref: str, intent: Intent) -> tuple[str, str, str, Any]:
-        """{"tags": […]} whole, but for the marks; anything else are fields of the thing."""
-        marks = mark(intent.owner, intent.part)
+        """{"tags": […]} whole; anything else are fields of the thing."""
         if "tags" in step.change:
-            return self.service, "PUT", f"{self.at(ref)}/tags", {"tags": [*step.change["tags"], *marks]}
+            return self.service, "PUT", f"{self.at(ref)}/tags", {"tags": list(step.change["tags"])}
         fields = dict(step.change)
-        if "description" in fields and self._takes_tags is False:
-            fields["description"] = described(fields["description"], marks)
+        if "description" in fields:
+            fields["description"] = described(fields["description"], mark(intent.owner, intent.part))
         return self.service, "PUT", self.at(ref), {self.wrapper: fields}
-
-    async def _tags_at_create(self) -> bool:
-        if self._takes_tags is None:
-            answer = await self._client.read("ask whether creates take tags", self.service, "/extensions/tag-creation")
-            self._takes_tags = answer.status == 200
-        return self._takes_tags
 
 
 class PortDriver(NeutronDriver[Port]):

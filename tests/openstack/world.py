@@ -87,7 +87,15 @@ class CloudWorld:
 def of_uid(real: Real, uid: str) -> dict[str, list[Any]]:
     """What the cloud has with the tag of this UID; a key has it in its name."""
     there = real.inventory()
-    mine = {table: [t for t in things if f"{OWNER}{uid}" in (getattr(t, "tags", None) or ())] for table, things in there.items()}
+    word = f"{OWNER}{uid}"
+    mine = {
+        table: [
+            t
+            for t in things
+            if word in (getattr(t, "tags", None) or ()) or word in (getattr(t, "description", None) or "").split()
+        ]
+        for table, things in there.items()
+    }
     return mine | {"keys": [key for key in there["keys"] if uid in key.name]}
 
 

@@ -144,7 +144,6 @@ class Wish:
         body |= {"port_security_enabled": False} if want.disable_port_security else {}
         body |= {"fixed_ips": self.fixed_ips(want)} if want.fixed_ips else {}
         body |= {"allowed_address_pairs": pairs_of(want)} if want.allowed_address_pairs else {}
-        body |= {"tags": list(want.tags)} if want.tags else {}
         groups = self.groups(want, seen)
         return body if groups is None else body | {"security_groups": groups}
 
