@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from drivers.contract import Conflict, Intent, InvalidConfiguration, Owner, Step, Unreachable
+from drivers.contract import Conflict, DriverError, Intent, InvalidConfiguration, Owner, Step, Unreachable
 from drivers.judging import Thing
 from drivers.openstack.live import Server
 from drivers.openstack.marks import INSTALLATION, OWNER, mark
 from drivers.openstack.table import TableDriver
 
 ACTIONS = ("resize", "confirmResize", "revertResize", "forceDelete", "rebuild", "os-start", "unpause", "resume", "restore")
+
+NOTED = {"detach", "confirmResize", "revertResize"}
+"""Changes that Nova answers before they take place, without a word of it on the server."""
 
 
 class ServerDriver(TableDriver[Server]):
@@ -56,13 +61,31 @@ class ServerDriver(TableDriver[Server]):
         return "POST", "/servers", {"server": server, **hints}
 
     async def apply(self, step: Step, intent: Intent) -> str:
-        """See the contract. Nova calls it a bad request when a resize is confirmed that is being confirmed already."""
+        """See the contract. What Nova only takes note of is waited for, shortly, so that it is asked for once.
+
+        Nova calls it a bad request when a resize is confirmed that is being confirmed already.
+        """
         try:
-            return await super().apply(step, intent)
+            ref = await super().apply(step, intent)
         except InvalidConfiguration as error:
             if step.change.keys() & {"confirmResize", "revertResize"}:
                 raise Conflict(str(error.message), request_id=error.request_id) from error
             raise
+        if step.verb == "update" and step.change.keys() & NOTED:
+            await self._taken(step, ref)
+        return ref
+
+    async def _taken(self, step: Step, ref: str) -> None:
+        """Look until the change shows, or a few seconds are over. What cannot be told now the next pass will tell."""
+        with contextlib.suppress(DriverError, KeyError, TypeError):
+            for pause in (0.1, 0.2, 0.4, 0.8, 1.6):
+                await asyncio.sleep(pause)
+                if port := step.change.get("detach"):
+                    answer = await self._client.read("look at its ports", self.service, f"{self.at(ref)}/os-interface")
+                    if port not in {row["port_id"] for row in answer.body["interfaceAttachments"]}:
+                        return
+                elif (seen := await self._by_id(ref)) is None or seen.live.state != "VERIFY_RESIZE":
+                    return
 
     def update(self, step: Step, ref: str, intent: Intent) -> tuple[str, str, str, Any]:
         """See the class."""

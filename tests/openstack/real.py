@@ -23,8 +23,14 @@ class Real:
         self.sdk = openstack.connect(load_yaml_config=False, load_envvars=False, **self.config)
         admin = yaml.safe_load(clouds.read_text())["clouds"]["mini-admin"]
         self.admin = openstack.connect(load_yaml_config=False, load_envvars=False, **admin)
+        self.restore_password()  # a test that was killed may have left another
         self.project = self.sdk.current_project_id
         self.sdk.compute.default_microversion = "2.79"
+
+    def restore_password(self) -> None:
+        """By the administrator, as clouds.yaml has it."""
+        identity = self.admin.identity
+        identity.update_user(identity.find_user(self.config["auth"]["username"]), password=self.config["auth"]["password"])
 
     def endpoint(self, service: str) -> str:
         """Scheme, host and port of a service."""
@@ -62,7 +68,7 @@ class Real:
         for key in there["keys"]:
             self.sdk.compute.delete_keypair(key, ignore_missing=True)
 
-    def until(self, check: Callable[[], Any], seconds: float = 60) -> Any:
+    def until(self, check: Callable[[], Any], seconds: float = 240) -> Any:
         """Wait for something that the cloud is at work on; AssertionError if it does not come."""
         deadline = time.monotonic() + seconds
         while not (found := check()):

@@ -11,10 +11,10 @@ import pytest
 
 from reconciler.client import ApiUnavailable
 from tests.openstack.real import Real
-from tests.openstack.world import CloudWorld, current, of_uid, running
+from tests.openstack.world import PATIENCE, CloudWorld, current, of_uid, running
 from tests.support.world import intents, settled
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 NAME = "swept"
 CHANGED = [{"key": "role", "value": "head"}]
 Deed = Callable[[CloudWorld], Awaitable[object]]
@@ -55,11 +55,11 @@ async def play(world: CloudWorld, scenario: str, env: dict[str, str]) -> str:
     uid = ""
     if before is not None:
         await before(world)
-        uid = (await world.ready(NAME, 90))["metadata"]["uid"]
+        uid = (await world.ready(NAME))["metadata"]["uid"]
     world.daemon.stop()
     await world.daemon.start(env, wait=False)
     began = False
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(2 * PATIENCE):
         while True:
             try:
                 if not began:

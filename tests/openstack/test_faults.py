@@ -12,11 +12,11 @@ import yaml
 
 from tests.openstack.proxy import Fault, FaultProxy
 from tests.openstack.real import Real
-from tests.openstack.world import CloudWorld, of_uid, running
+from tests.openstack.world import PATIENCE, CloudWorld, of_uid, running
 from tests.support.daemon import until
 from tests.support.world import because, message
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def test_a_create_whose_answer_is_lost_is_made_once(world, real, proxies, 
     """Fault 2: whether it happened or not, in the end there is one server with one port, and nothing without an owner."""
     proxies[service].fault = Fault(fault, path + "$", ("POST",), count=1)
     await world.create("a")
-    await world.ready("a", 120)
+    await world.ready("a")
     there = await world.of("a")
     assert (len(there["servers"]), len(there["ports"])) == (1, 1)
     assert real.total() == {"servers": 1, "ports": 1}
@@ -74,7 +74,7 @@ async def test_lists_that_lie_lead_to_no_second_server(world, real, proxies):
     proxies["compute"].fault = Fault("empty_lists", "/servers", ("GET",))
     proxies["network"].fault = Fault("empty_lists", "/ports", ("GET",))
     start = len(proxies["compute"].log)
-    await until(lambda: len(proxies["compute"].log) > start + 6, 60, lambda: "the daemon does not look")
+    await until(lambda: len(proxies["compute"].log) > start + 6, PATIENCE, lambda: "the daemon does not look")
     for proxy in proxies.values():
         proxy.fault = None
     after = await world.of("a")
@@ -113,7 +113,7 @@ async def test_a_quota_is_said_with_its_numbers_and_passes(world, real, proxies,
         assert "the cloud says" in message(said)
         assert "servers" not in real.total()
         assert posts(proxies, "/servers") + posts(proxies, "/ports") <= 8
-    await world.ready("a", 120)
+    await world.ready("a")
 
 
 async def test_a_policy_is_not_a_quota(world, real, proxies):
@@ -123,7 +123,7 @@ async def test_a_policy_is_not_a_quota(world, real, proxies):
     said = await world.until("a", because("Forbidden"))
     assert "disallowed by policy" in message(said)
     proxies["network"].fault = None
-    await world.ready("a", 120)
+    await world.ready("a")
 
 
 async def test_deleted_while_it_is_being_built(world, real):
@@ -131,7 +131,7 @@ async def test_deleted_while_it_is_being_built(world, real):
     obj = await world.create("a", serverMetadata=fake(spawn_seconds="60"), floatingIP={})
     await world.until("a", because("Building"))
     await world.delete("a")
-    await world.gone("a", 90)
+    await world.gone("a")
     assert not any(of_uid(real, obj["metadata"]["uid"]).values())
 
 
@@ -139,7 +139,7 @@ async def test_a_server_in_error_is_replaced_and_then_left_with_its_fault(world,
     """Fault 22: bounded replacements, the cloud's words, and a deletion that works at once."""
     spec = {"remediation": {"maxRetry": 1, "retryPeriodSeconds": 0}}
     await world.create("a", spec=spec, serverMetadata=fake(fail="spawn"))
-    said = await world.until("a", lambda o: because("ServerFailed")(o) and "replaced 1 times" in message(o), 120)
+    said = await world.until("a", lambda o: because("ServerFailed")(o) and "replaced 1 times" in message(o))
     assert "as fake_fail asks" in message(said)
     assert len((await world.of("a"))["servers"]) == 1
     await world.delete("a")
@@ -152,7 +152,7 @@ async def test_no_host_is_a_fault_with_the_schedulers_words(world, real):
     spec = {"remediation": {"maxRetry": 0}}
     with quota(real, cores=10_000, instances=100):
         await world.create("a", spec=spec, flavor={"filter": {"name": "m1.impossible"}})
-        said = await world.until("a", because("ServerFailed"), 90)
+        said = await world.until("a", because("ServerFailed"))
     assert "No valid host" in message(said) or "quota" in message(said).lower()
 
 
@@ -167,7 +167,7 @@ async def test_what_people_do_to_a_server_is_said_and_left_alone(world, real, st
     await world.ready("a")
     server = (await world.of("a"))["servers"][0]
     real.admin.compute.post(f"/servers/{server.id}/action", json={action: None}).raise_for_status()
-    said = await world.until("a", because("Stopped"), 60)
+    said = await world.until("a", because("Stopped"))
     assert word in message(said)
     assert [s.id for s in (await world.of("a"))["servers"]] == [server.id]
 
@@ -208,14 +208,14 @@ async def test_rotated_credentials_are_picked_up(world, real, proxies):
     for proxy in proxies.values():
         proxy.fault = Fault("unauthorized")
     try:
-        said = await world.until("a", because("CredentialsInvalid"), 60)
+        said = await world.until("a", because("CredentialsInvalid"))
         assert "another" not in message(said)
         config: Any = yaml.safe_load(old)
         config["clouds"]["mini"]["auth"]["password"] = "another"
         for proxy in proxies.values():
             proxy.fault = None
         world.clouds.write_text(yaml.safe_dump(config))
-        await world.ready("a", 60)
+        await world.ready("a")
     finally:
         identity.update_user(identity.find_user("demo"), password=real.config["auth"]["password"])
     world.clouds.write_text(old)
@@ -230,7 +230,7 @@ async def test_a_cloud_that_is_away_loses_nothing(world, real, proxies):
     before = [s.id for s in (await world.of("a"))["servers"]]
     for proxy in proxies.values():
         proxy.fault = Fault("unavailable")
-    await world.until("a", because("ProviderUnreachable"), 60)
+    await world.until("a", because("ProviderUnreachable"))
     for proxy in proxies.values():
         proxy.fault = None
     await world.ready("a")

@@ -26,6 +26,8 @@ ENV = {
     "ANNEAL_RETRY_SCALE": "0.05",
     "ANNEAL_LEASE_SECONDS": "15",
 }
+PATIENCE = 240.0
+"""Seconds: what takes three on an idle machine takes minutes on one that compiles beside."""
 NET = {"network": {"filter": {"name": "private"}}}
 
 
@@ -61,15 +63,15 @@ class CloudWorld:
         """Ask for deletion."""
         await self.client.delete(MACHINES, "default", name)
 
-    async def until(self, name: str, check: Callable[[Object], Any], seconds: float = 60) -> Object:
+    async def until(self, name: str, check: Callable[[Object], Any], seconds: float = PATIENCE) -> Object:
         """Wait until the Machine is so."""
         return await machine_until(self.client, name, check, seconds)
 
-    async def ready(self, name: str, seconds: float = 60) -> Object:
+    async def ready(self, name: str, seconds: float = PATIENCE) -> Object:
         """Wait until it is Ready, nothing more will happen, and that was said of the newest spec."""
         return await self.until(name, lambda o: settled(o) and current(o), seconds)
 
-    async def gone(self, name: str, seconds: float = 60) -> None:
+    async def gone(self, name: str, seconds: float = PATIENCE) -> None:
         """Wait until there is no such Machine."""
 
         async def look() -> bool:

@@ -64,6 +64,20 @@ OPENSTACK = (
     Case("from simulated to real", os(), "spec.simulated", old={"simulated": {"endpoint": "http://a"}}, crd_refused="spec"),
 )  # fmt: skip
 
+MACHINE_SETS = (
+    Case("a pool", {"replicas": 3, "template": {"spec": os()}}),
+    Case("none for now", {"replicas": 0, "template": {"spec": {"local": {}}}}),
+    Case("no template", {"replicas": 3}, "spec"),
+    Case("a template without provider", {"template": {"spec": {}}}, "spec.template.spec"),
+    Case("too many", {"replicas": 33, "template": {"spec": os()}}, "spec.replicas"),
+    Case("fewer than none", {"replicas": -1, "template": {"spec": os()}}, "spec.replicas"),
+    Case("one server for many",
+         {"template": {"spec": {**os(), "managementPolicy": "unmanaged", "import": {"id": "a"}}}}, "spec.template.spec",
+         crd_refused="spec.template"),
+    Case("a flavor by neither, in a template", {"template": {"spec": os(flavor={})}}, "spec.template.spec.openstack.flavor"),
+    Case("another template", {"template": {"spec": {"local": {}}}}, old={"template": {"spec": os()}}),
+)  # fmt: skip
+
 BY_ID, BY_FILTER = {"id": "a"}, {"filter": {"name": "a", "tags": ["b"]}}
 RULE = {"direction": "egress", "etherType": "IPv6", "protocol": "udp", "portRangeMin": 1, "portRangeMax": 2,
         "remoteIPPrefix": "::/0"}  # fmt: skip
