@@ -144,7 +144,7 @@ class OpenStackPort(Model):
 
     network: Tagged
     """The network. A change replaces the port, not the server."""
-    description: Annotated[str, Field(max_length=120, pattern=r"^([^ ]+( [^ ]+)*)?$")] = ""
+    description: Annotated[str, Field(max_length=120, pattern=r"^([^\x00-\x20\x7f]+( [^\x00-\x20\x7f]+)*)?$")] = ""
     """For people, with single spaces. anneal's own mark follows it. A change is made in place."""
     fixed_ips: Annotated[list[FixedIP], Field(max_length=8, alias="fixedIPs")] = []
     """Its addresses; one of any subnet where none is given. A change is made in place."""

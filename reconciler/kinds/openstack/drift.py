@@ -67,7 +67,7 @@ def server(want: Wish, ref: str, live: Server) -> Iterator[Step]:
 
 def address(want: Wish, seen: Seen) -> Iterator[Step]:
     """Lead the address to the first port, where there is one."""
-    ports = refs(seen, "port")
+    ports = [row for row in refs(seen, "port") if row[0] in want.parts]
     match seen.get("address"):
         case Present(ref=ref, live=Address(port=there)) if "address" in want.parts and ports and there != ports[0][1]:
             yield Step("update", "address", "it leads elsewhere or nowhere", {"port_id": ports[0][1]}, ref=ref)

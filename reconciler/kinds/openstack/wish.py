@@ -156,8 +156,9 @@ class Wish:
         return rows
 
     def address(self, seen: Seen) -> Body:
-        """The body of a floating IP's create."""
-        return {"floating_network_id": self._id(address_network(self.spec))}
+        """The body of a floating IP's create: it leads to the first port from the start."""
+        first = [{"port_id": ref} for part, ref in refs(seen, "port") if part in self.parts][:1]
+        return {"floating_network_id": self._id(address_network(self.spec)), **(first[0] if first else {})}
 
     def volume(self, part: str) -> Body:
         """The body of a volume's create."""

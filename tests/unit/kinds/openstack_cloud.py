@@ -106,7 +106,9 @@ class TinyCloud:
                     description=change.get("description", ""), mac=change.get("mac_address", "fa:16:3e:00:00:02"),
                 )  # fmt: skip
             case "address":
-                return Address(ident, "n", "203.0.113.5", change["floating_network_id"], "", "DOWN", CREATED)
+                return Address(
+                    ident, "n", "203.0.113.5", change["floating_network_id"], change.get("port_id", ""), "DOWN", CREATED
+                )
             case "group":
                 return Group(ident, "n", tuple((rule_of(rule), f"r{i}") for i, rule in enumerate(EGRESS)), CREATED)
             case "key":
