@@ -15,6 +15,8 @@ from drivers.contract import Driver
 from tests.openstack.harness import HARNESSES, RealCloud
 from tests.openstack.proxy import FaultProxy
 from tests.openstack.real import Real
+from tests.openstack.world import ENV
+from tests.support.daemon import DaemonProcess
 
 HERE = Path(__file__).parent
 ROOT = Path(os.environ.get("OS_ROOT") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anneal-openstack")
@@ -69,6 +71,21 @@ def proxies(real: Real) -> Iterator[dict[str, FaultProxy]]:
     yield made
     for proxy in made.values():
         proxy.close()
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], DaemonProcess]]:
+    """Daemons by name; one that was left in order serves the next test too, another is replaced by one with a new home."""
+    daemons: dict[str, DaemonProcess] = {}
+
+    def home(name: str) -> DaemonProcess:
+        if name not in daemons or not daemons[name].alive:
+            daemons[name] = DaemonProcess(tmp_path_factory.mktemp(name) / "home", ENV)
+        return daemons[name]
+
+    yield home
+    for daemon in daemons.values():
+        daemon.kill()
 
 
 @pytest.fixture

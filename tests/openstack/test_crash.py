@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
 from reconciler.client import ApiUnavailable
 from tests.openstack.real import Real
 from tests.openstack.world import PATIENCE, CloudWorld, current, of_uid, running
+from tests.support.daemon import DaemonProcess
 from tests.support.world import intents, settled
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
@@ -44,9 +44,11 @@ POINTS = [
 
 
 @pytest.fixture
-async def world(real: Real, tmp_path: Path) -> AsyncIterator[CloudWorld]:
-    async with running(real, tmp_path / "home") as there:
+async def world(real: Real, homes: Callable[[str], DaemonProcess]) -> AsyncIterator[CloudWorld]:
+    async with running(real, homes("swept")) as there:
         yield there
+        there.daemon.kill()  # it may have a crash in store for which it found no occasion
+        await there.daemon.start(seconds=PATIENCE)
 
 
 async def play(world: CloudWorld, scenario: str, env: dict[str, str]) -> str:
@@ -68,7 +70,7 @@ async def play(world: CloudWorld, scenario: str, env: dict[str, str]) -> str:
                 obj = await world.get(NAME)
             except ApiUnavailable:
                 if not world.daemon.alive:
-                    await world.daemon.start()
+                    await world.daemon.start(seconds=PATIENCE)
                 await asyncio.sleep(0.05)
                 continue
             uid = obj["metadata"]["uid"] if obj else uid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,24 @@ import yaml
 from tests.openstack.proxy import Fault, FaultProxy
 from tests.openstack.real import Real
 from tests.openstack.world import PATIENCE, CloudWorld, of_uid, running
-from tests.support.daemon import until
+from tests.support.daemon import DaemonProcess, until
 from tests.support.world import because, message
 
+Homes = Callable[[str], DaemonProcess]
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-async def world(real: Real, proxies: dict[str, FaultProxy], tmp_path: Path) -> AsyncIterator[CloudWorld]:
+async def world(real: Real, proxies: dict[str, FaultProxy], homes: Homes, tmp_path: Path) -> AsyncIterator[CloudWorld]:
     """A daemon that reaches Nova and Neutron through proxies."""
     for proxy in proxies.values():
         proxy.fault = None
         proxy.log.clear()
     clouds = real.yaml_for(tmp_path / "clouds.yaml", {name: proxy.url for name, proxy in proxies.items()})
-    async with running(real, tmp_path / "home", clouds, {"ANNEAL_CALL_SECONDS": "5"}) as there:
+    async with running(real, homes("proxied"), clouds) as there:
         yield there
+        for proxy in proxies.values():
+            proxy.fault = None
     for proxy in proxies.values():
         proxy.fault = None
 

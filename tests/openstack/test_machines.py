@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from tests.openstack.harness import PUBLIC
 from tests.openstack.real import Real
 from tests.openstack.world import NET, PATIENCE, CloudWorld, of_uid, running
-from tests.support.daemon import condition_of
+from tests.support.daemon import DaemonProcess, condition_of
 from tests.support.world import because, message
 
 pytestmark = pytest.mark.timeout(1500)
+Homes = Callable[[str], DaemonProcess]
 SSH = {"rules": [{"protocol": "tcp", "portRangeMin": 22, "portRangeMax": 22}]}
 FIVE = {
     "orchestrator": {"floatingIP": {}, "sshPublicKey": PUBLIC, "securityGroups": [SSH]},
@@ -27,8 +27,8 @@ FIVE = {
 
 
 @pytest.fixture
-async def world(real: Real, tmp_path: Path) -> AsyncIterator[CloudWorld]:
-    async with running(real, tmp_path / "home") as there:
+async def world(real: Real, homes: Homes) -> AsyncIterator[CloudWorld]:
+    async with running(real, homes("direct")) as there:
         yield there
 
 

@@ -85,6 +85,16 @@ class CloudWorld:
         assert obj is not None
         return of_uid(self.real, obj["metadata"]["uid"])
 
+    async def tidy(self) -> None:
+        """Delete all Machines, and wait until they are gone."""
+        for item in (await self.client.list(MACHINES))[0]:
+            await self.delete(item["metadata"]["name"])
+
+        async def none() -> bool:
+            return not (await self.client.list(MACHINES))[0]
+
+        await until(none, PATIENCE, lambda: "the Machines of this test do not go")
+
 
 def of_uid(real: Real, uid: str) -> dict[str, list[Any]]:
     """What the cloud has with the tag of this UID; a key has it in its name."""
@@ -108,16 +118,18 @@ def current(obj: Object) -> bool:
 
 @asynccontextmanager
 async def running(
-    real: Real, root: Path, clouds: Path | None = None, env: Mapping[str, str] | None = None
+    real: Real, daemon: DaemonProcess, clouds: Path | None = None, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[CloudWorld]:
-    """A daemon on a new home. It is killed at the end."""
-    daemon = DaemonProcess(root, ENV | dict(env or {}))
+    """A world with this daemon, which is started if it does not run. It goes on running, without Machines, if all went well."""
+    if not daemon.alive:
+        await daemon.start(env, seconds=PATIENCE)
+    client = HttpClient.from_kubeconfig(daemon.home.kubeconfig)
+    world = CloudWorld(real, daemon, client, clouds or real.clouds)
     try:
-        await daemon.start()
-        client = HttpClient.from_kubeconfig(daemon.home.kubeconfig)
-        try:
-            yield CloudWorld(real, daemon, client, clouds or real.clouds)
-        finally:
-            await client.close()
-    finally:
+        yield world
+        await world.tidy()
+    except BaseException:
         daemon.kill()
+        raise
+    finally:
+        await client.close()

@@ -118,7 +118,7 @@ def _resize(want: Wish, ref: str, server: Server) -> Plan:
     if want.resizes >= MOST_RESIZES:
         message = f"asked {want.resizes} times for flavor {want.flavor}, and the server still is {server.flavor}"
         return Stop(Reason.INVALID_CONFIGURATION, f"{message}; the cloud may have no room. Change the spec to try again")
-    flavor = want.id("flavor", want.spec.flavor) or want.server({})["flavorRef"]
+    flavor = want.id("flavor", want.spec.flavor)
     why = f"flavor {server.flavor} → {want.flavor}"
     return (Step("update", "server", why, {"resize": {"flavorRef": flavor}}, ref=ref, interrupts="the server reboots"),)
 
