@@ -23,12 +23,25 @@ class Real:
         self.sdk = openstack.connect(load_yaml_config=False, load_envvars=False, **self.config)
         admin = yaml.safe_load(clouds.read_text())["clouds"]["mini-admin"]
         self.admin = openstack.connect(load_yaml_config=False, load_envvars=False, **admin)
-        self.restore_password()  # a test that was killed may have left another
+        try:
+            self.sdk.authorize()
+        except openstack.exceptions.SDKException:  # a test that was killed may have left another password
+            self.restore_password()
+            self.until(self.may_enter)
         self.project = self.sdk.current_project_id
         self.sdk.compute.default_microversion = "2.79"
 
+    def may_enter(self) -> bool:
+        """Keystone counts in seconds: a token of the very second of the change is not worth anything either."""
+        try:
+            self.sdk = openstack.connect(load_yaml_config=False, load_envvars=False, **self.config)
+            self.sdk.compute.default_microversion = "2.79"
+            return bool(list(self.sdk.network.networks(name="private")))
+        except openstack.exceptions.SDKException:
+            return False
+
     def restore_password(self) -> None:
-        """By the administrator, as clouds.yaml has it."""
+        """By the administrator, as clouds.yaml has it. What was given out before is worth nothing then."""
         identity = self.admin.identity
         identity.update_user(identity.find_user(self.config["auth"]["username"]), password=self.config["auth"]["password"])
 

@@ -220,10 +220,10 @@ async def test_rotated_credentials_are_picked_up(world, real, proxies):
         world.clouds.write_text(yaml.safe_dump(config))
         await world.ready("a")
     finally:
-        identity.update_user(identity.find_user("demo"), password=real.config["auth"]["password"])
+        real.restore_password()
+        real.until(real.may_enter)
     world.clouds.write_text(old)
-    fresh = Real(real.clouds)
-    assert [s.id for s in fresh.inventory()["servers"]] == before
+    assert [s.id for s in real.inventory()["servers"]] == before
 
 
 async def test_a_cloud_that_is_away_loses_nothing(world, real, proxies):
