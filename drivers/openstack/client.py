@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from drivers.openstack.errors import classify, unanswered
 
 THREADS = 16
 CONNECT_SECONDS = 5.0
+STALE_SECONDS = 300.0
+"""A connection that is older than this is made anew after an error."""
 SERVICES = {"compute": "compute", "network": "network", "image": "image", "volume": "block_storage"}
 """What a driver calls a service → what openstacksdk calls it."""
 MICROVERSIONS = {"compute": "2.79"}
@@ -121,6 +124,7 @@ class CloudClient:
         except DriverError:
             raise
         except Exception as error:
+            self._doubt(call.mutating)
             raise _failure(call, error, secrets) from None  # what keystoneauth chains may hold the request, token and all
         found = response.status_code == 404 and call.method in ("GET", "DELETE")
         if response.status_code // 100 != 2 and not found:
@@ -144,6 +148,13 @@ class CloudClient:
                 self._lines[call.mutating] = _Line(config, keep_alive=not call.mutating)
             return self._lines[call.mutating], secrets
 
+    def _doubt(self, mutating: bool) -> None:
+        """openstacksdk remembers for ever that a service is missing: after a while of errors the catalogue is read anew."""
+        with self._lock:
+            line = self._lines.get(mutating)
+            if line is not None and time.monotonic() - line.born > STALE_SECONDS:
+                del self._lines[mutating]
+
     def _forget(self) -> None:
         with self._lock:
             lines, self._lines, self._known = self._lines, {}, None
@@ -166,6 +177,7 @@ class _Line:
         self._headers = {} if keep_alive else {"Connection": "close"}
         self._lock = threading.Lock()
         self._proxies: dict[str, Any] = {}
+        self.born = time.monotonic()
         for scheme in ("http://", "https://"):
             self.session.session.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=THREADS))
 

@@ -78,6 +78,10 @@ def _message(value: Any) -> str:
     return next((found for inner in value.values() if (found := _message(inner))), "")
 
 
+NO_SERVICE = {"EndpointNotFound", "EmptyCatalog", "ServiceDisabledException"}
+"""How keystoneauth and openstacksdk say that the catalogue has no such service."""
+
+
 def unanswered(doing: str, error: BaseException, *, mutating: bool, secrets: tuple[str, ...] = ()) -> DriverError:
     """The error for a call that got no answer. `error` is what keystoneauth raised; what lay below it tells what was sent.
 
@@ -88,7 +92,7 @@ def unanswered(doing: str, error: BaseException, *, mutating: bool, secrets: tup
     text = said(str(error).encode(), secrets)
     if any("SSL" in kind or "CertificateError" in kind for kind in kinds):
         return Unreachable(f"cannot {doing}: TLS failed: {text}; nothing was sent, check cacert and verify in clouds.yaml")
-    if "EndpointNotFound" in kinds or "EmptyCatalog" in kinds:
+    if NO_SERVICE.intersection(kinds):
         return InvalidConfiguration(f"cannot {doing}: the cloud's catalogue has no such service: {text}; do without it")
     if kinds[0] in ("Unauthorized", "MissingRequiredOptions", "NoMatchingPlugin", "MissingAuthPlugin", "AuthPluginException"):
         return CredentialsInvalid(f"cannot {doing}: the cloud refuses the credentials: {text}; check clouds.yaml")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
-from drivers.contract import Done, Driver, Duplicate, Plan, Present, Seen, Step, Stop, Unknown, Wait
+from drivers.contract import Done, Driver, Duplicate, InvalidConfiguration, Plan, Present, Seen, Step, Stop, Unknown, Wait
 from drivers.local.facts import Facts
 from drivers.openstack.live import Server as CloudServer
 from drivers.openstack.lookup import find
@@ -105,7 +105,11 @@ class MachineKind:
         """Server first, then its address, then its ports: what is in use cannot be deleted."""
         if not self.finalizes(obj) or obj.spec.managed_options.on_delete == "detach":
             return Done()
-        return servers.blind(seen) or (openstack.teardown(seen) if obj.spec.openstack else servers.teardown(seen))
+        if obj.spec.openstack is None:
+            return servers.blind(seen) or servers.teardown(seen)
+        known = _on_record(obj)
+        there = {part: seen[part] for part in seen if part in known or not _impossible(seen[part])}
+        return servers.blind(there) or openstack.teardown(there)
 
     def status(self, obj: Machine, seen: Seen, plan: Plan) -> Mapping[str, Any]:
         """Addresses, capacity, the provider's id and word for it."""
@@ -154,6 +158,11 @@ def _on_record(obj: Machine) -> frozenset[str]:
     if obj.status is None:
         return frozenset()
     return frozenset({part.name for part in obj.status.parts} | {intent.part for intent in obj.status.intents})
+
+
+def _impossible(observation: object) -> bool:
+    """Whether the cloud has no service that such a thing could be in: then none was made, and none has to go."""
+    return isinstance(observation, Unknown) and isinstance(observation.error, InvalidConfiguration)
 
 
 def _look_at(obj: Machine, seen: Seen) -> Plan:

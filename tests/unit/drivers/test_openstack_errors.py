@@ -102,3 +102,11 @@ def test_a_wrong_ca_says_where_to_look():
     error = unanswered("list", made_from(type("SSLError", (Exception,), {})("bad cert"), ConnectTimeout("x")), mutating=True)
     assert type(error) is Unreachable
     assert "cacert" in str(error)
+
+
+@pytest.mark.parametrize("name", ["EndpointNotFound", "ServiceDisabledException"])
+def test_a_service_that_the_cloud_does_not_have_is_no_outage(name):
+    """A cloud without block storage: refused in clear words, not asked for ever."""
+    error = unanswered("list volumes", type(name, (Exception,), {})("block-storage is not present"), mutating=False)
+    assert type(error) is InvalidConfiguration
+    assert "catalogue has no such service" in str(error)
