@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,9 @@ class Port:
             network=row["network_id"],
             fixed=tuple(sorted((ip["subnet_id"], ip["ip_address"]) for ip in row["fixed_ips"])),
             groups=tuple(sorted(row.get("security_groups") or ())),
-            pairs=tuple(sorted((p["ip_address"], p["mac_address"]) for p in row.get("allowed_address_pairs") or ())),
+            pairs=tuple(
+                sorted((network_of(p["ip_address"]), p["mac_address"].lower()) for p in row.get("allowed_address_pairs") or ())
+            ),
             mac=row["mac_address"],
             vnic=row.get("binding:vnic_type") or "normal",
             secure=row.get("port_security_enabled", True),
@@ -149,9 +152,17 @@ class Group:
         return cls(row["id"], row["name"], tuple(rules), row["created_at"])
 
 
+def network_of(text: str) -> str:
+    """An address or a range as Neutron writes it, so that two ways to write one are equal: 10.1.2.3/8 is 10.0.0.0/8."""
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        return text
+
+
 def rule_of(row: Mapping[str, Any]) -> Rule:
     """A rule of Neutron's JSON as a value that compares."""
-    prefix = row.get("remote_ip_prefix") or ""
+    prefix = network_of(row.get("remote_ip_prefix") or "")
     return (
         row["direction"], row["ethertype"], row.get("protocol") or "", row.get("port_range_min") or 0,
         row.get("port_range_max") or 0, "" if prefix in ("0.0.0.0/0", "::/0") else prefix,
@@ -190,12 +201,15 @@ class Volume:
     size: int
     server: str
     created: str
+    made_from: str = ""
+    """A digest of what it was made from."""
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> Volume:
         """Read Cinder's JSON."""
+        made_from = (row.get("metadata") or {}).get("anneal-made-from") or ""
         server = next((a["server_id"] for a in row.get("attachments") or ()), "")
-        return cls(row["id"], row.get("name") or "", row["status"], row["size"], server, row["created_at"])
+        return cls(row["id"], row.get("name") or "", row["status"], row["size"], server, row["created_at"], made_from)
 
 
 def marks_of(row: Mapping[str, Any]) -> Marks:

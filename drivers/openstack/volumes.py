@@ -47,11 +47,9 @@ class VolumeDriver(TableDriver[Volume]):
     async def creation(self, step: Step, intent: Intent) -> tuple[str, str, Any]:
         """Name and marks travel in the create."""
         values = (intent.owner.installation, intent.owner.uid, intent.part)
-        return (
-            "POST",
-            self.path,
-            {"volume": {**step.change, "name": intent.name, "metadata": dict(zip(KEYS, values, strict=True))}},
-        )
+        metadata = dict(zip(KEYS, values, strict=True)) | {"anneal-made-from": str(step.change.get("madeFrom") or "")}
+        body = {key: value for key, value in step.change.items() if key != "madeFrom"}
+        return "POST", self.path, {"volume": {**body, "name": intent.name, "metadata": metadata}}
 
     def update(self, step: Step, ref: str, intent: Intent) -> tuple[str, str, str, Any]:
         """Only its size can grow."""

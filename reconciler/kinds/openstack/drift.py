@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from drivers.contract import Present, Seen, Step
-from drivers.openstack.live import Address, Group, Port, Server, Volume
+from drivers.openstack.live import Address, Group, Port, Server, Volume, network_of
 from reconciler.kinds.openstack.wish import Wish, order, pairs_of, refs, rules_of
 
 
@@ -118,7 +118,7 @@ def _port_fields(want: Wish, part: str, port: Port, seen: Seen) -> dict[str, Any
         fields["security_groups"] = groups_wanted
     if port.secure == spec.disable_port_security:
         fields["port_security_enabled"] = not spec.disable_port_security
-    pairs = tuple(sorted((p["ip_address"], p.get("mac_address", port.mac).lower()) for p in pairs_of(spec)))
+    pairs = tuple(sorted((network_of(p["ip_address"]), p.get("mac_address", port.mac).lower()) for p in pairs_of(spec)))
     if pairs != port.pairs:
         fields["allowed_address_pairs"] = pairs_of(spec)
     wanted = want.fixed_ips(spec)
@@ -131,8 +131,8 @@ def _fits(wanted: list[dict[str, Any]], port: Port) -> bool:
     """Whether each wanted address is one of the port's, another one each, and there are no more. The strictest choose first."""
     free = list(port.fixed)
     for row in sorted(wanted, key=len, reverse=True):
-        subnet, ip = row.get("subnet_id"), row.get("ip_address")
-        found = next((pair for pair in free if subnet in (None, pair[0]) and ip in (None, pair[1])), None)
+        subnet, ip = row.get("subnet_id"), network_of(row.get("ip_address") or "")
+        found = next((pair for pair in free if subnet in (None, pair[0]) and ip in ("", network_of(pair[1]))), None)
         if found is None:
             return False
         free.remove(found)

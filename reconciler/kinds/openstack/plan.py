@@ -148,7 +148,9 @@ def _surplus(want: Wish, seen: Seen) -> Iterator[Step]:
             case Present(ref=ref, live=Port(server="") as port):
                 if why := drift.other_port(want, part, port):
                     yield Step("delete", part, why, ref=ref)
-            case Present(live=Port() | Volume(state="in-use" | "deleting")):
+            case Present(live=Port()):
+                continue
+            case Present(live=Volume(state=state)) if state not in ("available", "error"):
                 continue
             case Present(ref=ref, live=Group()) if drift.used(ref, seen):
                 continue
@@ -162,8 +164,10 @@ def _unfit(want: Wish, seen: Seen) -> Iterator[Step]:
         case Present(ref=ref, live=Key(public=public)) if want.spec.ssh_public_key not in (None, public):
             yield Step("delete", "key", "the public key is another", ref=ref)
     match seen.get("volume/root"):
-        case Present(ref=ref, live=Volume(size=size)) if (root := want.spec.root_volume) and size != root.size_gib:
-            yield Step("delete", "volume/root", f"{size} → {root.size_gib} GiB", ref=ref, destroys="all that is on it")
+        case Present(ref=ref, live=Volume(state="available", made_from=made_from)) if want.spec.root_volume:
+            if made_from and made_from != want.root_made_from:
+                why = "it was made from another image, of another size or type"
+                yield Step("delete", "volume/root", why, ref=ref, destroys="all that is on it")
     for part, observation in seen.items():
         match observation:
             case Present(ref=ref, live=Volume(state="error")):

@@ -19,7 +19,7 @@ def cloud_status(obj: Machine, ref: str, server: Server, plan: Plan) -> dict[str
         "instanceState": server.state,
         "powerState": server.power,
         "addresses": addresses,
-        "fault": server.fault[:1024] or None,
+        "fault": server.fault[:1024],
     }
     if isinstance(plan, tuple) and "resize" in plan[0].change:
         past = obj.status.resize if obj.status else None

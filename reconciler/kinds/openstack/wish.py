@@ -112,7 +112,13 @@ class Wish:
             spec.user_data, spec.server_group and self.id("serverGroup", spec.server_group),
             spec.root_volume and spec.root_volume.model_dump(mode="json"),
         ]  # fmt: skip
-        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+        return _digest(values)
+
+    @property
+    def root_made_from(self) -> str:
+        """A digest of all that the root volume is made from: another one is another volume."""
+        root = self.spec.root_volume
+        return _digest([self.id("image", self.spec.image), root and root.model_dump(mode="json")])
 
     def port_spec(self, part: str) -> OpenStackPort:
         """The port that a part stands for."""
@@ -138,7 +144,8 @@ class Wish:
     def port(self, part: str, seen: Seen) -> Body:
         """The body of a port's create."""
         want = self.port_spec(part)
-        body: Body = {"network_id": self.id("network", want.network), "binding:vnic_type": want.vnic_type}
+        body: Body = {"network_id": self.id("network", want.network)}
+        body |= {"binding:vnic_type": want.vnic_type} if want.vnic_type != "normal" else {}
         body |= {"description": want.description} if want.description else {}
         body |= {"mac_address": want.mac_address} if want.mac_address else {}
         body |= {"port_security_enabled": False} if want.disable_port_security else {}
@@ -167,7 +174,8 @@ class Wish:
             assert root is not None
             zone = {"availability_zone": root.availability_zone.name} if root.availability_zone else {}
             kind = {"volume_type": root.type} if root.type else {}
-            return {"size": root.size_gib, "imageRef": self.id("image", self.spec.image), **kind, **zone}
+            body = {"size": root.size_gib, "imageRef": self.id("image", self.spec.image), **kind, **zone}
+            return body | {"madeFrom": self.root_made_from}
         device = next(one for one in self.spec.additional_block_devices if part == f"volume/data-{one.name}")
         return {"size": device.size_gib, **({"volume_type": device.type} if device.type else {})}
 
@@ -203,6 +211,10 @@ class Wish:
         return {pair.key: pair.value for pair in self.spec.server_metadata}
 
 
+def _digest(values: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
 def refs(seen: Seen, stem: str) -> list[tuple[str, str]]:
     """(part, id) of the parts of one kind that are there, in their order."""
     names = sorted((part for part in seen if part.partition("/")[0] == stem), key=order)
@@ -226,8 +238,11 @@ def pairs_of(port: OpenStackPort) -> list[Body]:
 def rule_body(rule: SecurityGroupRule) -> Body:
     """A rule as Neutron takes it."""
     body: Body = {"direction": rule.direction, "ethertype": rule.ether_type}
-    given = {"protocol": rule.protocol, "port_range_min": rule.port_range_min, "port_range_max": rule.port_range_max,
-             "remote_ip_prefix": rule.remote_ip_prefix}  # fmt: skip
+    first, last = rule.port_range_min, rule.port_range_max
+    given = {
+        "protocol": rule.protocol, "remote_ip_prefix": rule.remote_ip_prefix,
+        "port_range_min": first or last, "port_range_max": last or first,
+    }  # fmt: skip
     return body | {key: value for key, value in given.items() if value is not None}
 
 

@@ -114,7 +114,7 @@ class TinyCloud:
             case "key":
                 return Key(ident, "n", change["public_key"], CREATED)
             case _:
-                return Volume(ident, "n", "creating", change["size"], "", CREATED)
+                return Volume(ident, "n", "creating", change["size"], "", CREATED, change.get("madeFrom", ""))
 
     def _update(self, step: Step, live: Any) -> None:
         change = dict(step.change)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.contract import Absent, CredentialsInvalid, Done, Duplicate, Foreign, Present, Stop, Unknown, Wait
-from drivers.openstack.live import Address, Group, Server, Volume
+from drivers.openstack.live import Address, Group, Server, Volume, rule_of
 from reconciler.kinds.openstack.plan import plan, teardown
+from reconciler.kinds.openstack.wish import EGRESS
 from reconciler.kinds.servers import Past
 from specs.machine import Remediation
 from specs.meta import Reason
@@ -241,3 +242,26 @@ def test_a_server_of_nova_is_read_whole():
     live = Server.parse(row)
     assert (live.state, live.power, live.tags, live.made_from) == ("DELETING", "RUNNING", ("a", "b"), "d")
     assert (live.addresses, live.floating, live.volumes) == (("10.0.0.1",), ("203.0.113.1",), ("v",))
+
+
+def test_another_image_is_another_root_volume_too():
+    """Server, then its volume, then both anew: the old image does not come back."""
+    cloud = TinyCloud()
+    converge(wish(rootVolume={"sizeGiB": 9}), cloud)
+    before = cloud.things["volume/root"].id
+    want = wish(rootVolume={"sizeGiB": 9}, image={"id": "image-2"})
+    assert isinstance(converge(want, cloud), Done)
+    assert cloud.things["volume/root"].id != before
+
+
+@pytest.mark.parametrize(
+    ("given", "live"),
+    [("10.1.2.3/8", "10.0.0.0/8"), ("0.0.0.0/0", None), ("192.0.2.7", "192.0.2.7/32"), ("2001:DB8::/32", "2001:db8::/32")],
+)
+def test_two_ways_to_write_a_range_are_one(given, live):
+    """Neutron writes it its own way: that is no difference, or rules would be made and removed for ever."""
+    want = wish(securityGroups=[{"rules": [{"remoteIPPrefix": given}]}])
+    row = {"direction": "ingress", "ethertype": "IPv4", "protocol": None, "remote_ip_prefix": live}
+    rules = [(rule_of(body), f"r{number}") for number, body in enumerate([*EGRESS, row])]
+    seen = {"server": Present("s", server()), "group/0": Present("g", Group("g", "n", tuple(rules), CREATED))}
+    assert isinstance(plan(want, seen), Done)
