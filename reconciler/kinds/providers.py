@@ -27,6 +27,21 @@ def account(ref: IdentityRef, namespace: str) -> str:
     return f"{ref.file or f'{namespace}/{ref.name}'}#{ref.cloud_name}{f'/{ref.region}' if ref.region else ''}"
 
 
+def cloud_config(ref: IdentityRef, text: str) -> Mapping[str, Any]:
+    """The entry of a clouds.yaml that is meant; CredentialsInvalid if there is none. Its secrets are told to the redactor."""
+    try:
+        entry = yaml.safe_load(text)["clouds"][ref.cloud_name]
+        auth = dict(entry.get("auth") or {})
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):  # a parser's error quotes what it read
+        where = ref.file or f'Secret "{ref.name}"'
+        raise CredentialsInvalid(
+            f'cannot read credentials: {where} holds no clouds.yaml with a cloud "{ref.cloud_name}"; correct it'
+        ) from None
+    for word in SECRET_WORDS & auth.keys():
+        register_secret(str(auth[word]))
+    return {**entry, **({"region_name": ref.region} if ref.region else {})}
+
+
 @dataclass(slots=True)
 class Providers:
     """One per daemon. Holds connections and nothing that could not be made again."""
@@ -41,6 +56,8 @@ class Providers:
     openstack_settle_seconds: float = 60.0
     _openstack: dict[str, openstack.Cloud] = field(default_factory=dict)
     _configs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _texts: dict[str, str] = field(default_factory=dict)
+    """What each account's clouds.yaml was when it was last parsed: ten thousand Machines ask for one."""
     _secrets: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     async def simulated(self, spec: SimulatedMachine, namespace: str) -> Drivers:
@@ -62,7 +79,10 @@ class Providers:
     async def openstack(self, ref: IdentityRef, namespace: str) -> openstack.Cloud:
         """One account of an OpenStack cloud. Its clouds.yaml is read anew each time; CredentialsInvalid if it cannot be."""
         name = account(ref, namespace)
-        self._configs[name] = await self._cloud_config(ref, namespace)
+        text = await self._clouds_yaml(ref, namespace)
+        if self._texts.get(name) != text:
+            self._configs[name] = cloud_config(ref, text)
+            self._texts[name] = text
         if name not in self._openstack:
             self._openstack[name] = openstack.connect(
                 name,
@@ -81,21 +101,9 @@ class Providers:
         for account_ in self._openstack.values():
             await account_.close()
 
-    async def _cloud_config(self, ref: IdentityRef, namespace: str) -> Mapping[str, Any]:
-        """The entry of clouds.yaml that is meant."""
+    async def _clouds_yaml(self, ref: IdentityRef, namespace: str) -> str:
         key = SecretKeyRef(name=ref.name, key="clouds.yaml") if ref.name else None
-        text = await Credentials(self.client).read(CredentialsRef(file=ref.file, secretKeyRef=key), namespace)
-        try:
-            entry = yaml.safe_load(text)["clouds"][ref.cloud_name]
-            auth = dict(entry.get("auth") or {})
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-            where = ref.file or f'Secret "{ref.name}"'
-            raise CredentialsInvalid(
-                f'cannot read credentials: {where} holds no clouds.yaml with a cloud "{ref.cloud_name}"; correct it'
-            ) from error
-        for word in SECRET_WORDS & auth.keys():
-            register_secret(str(auth[word]))
-        return {**entry, **({"region_name": ref.region} if ref.region else {})}
+        return await Credentials(self.client).read(CredentialsRef(file=ref.file, secretKeyRef=key), namespace)
 
     async def _refresh(self, ref: CredentialsRef | None, namespace: str) -> None:
         """Read the Secret, if it is one; a token in a file or a variable is read when it is sent."""

@@ -128,12 +128,16 @@ def _port_fields(want: Wish, part: str, port: Port, seen: Seen) -> dict[str, Any
 
 
 def _fits(wanted: list[dict[str, Any]], port: Port) -> bool:
-    """Whether each wanted address is one of the port's, another one each, and there are no more. The strictest choose first."""
-    free = list(port.fixed)
+    """Whether each wanted address is one of the port's, another one each; the strictest choose first.
+
+    One too many counts only in a subnet that is wanted: Neutron adds addresses of IPv6 subnets (SLAAC) by itself, and again.
+    """
+    free, subnets = list(port.fixed), set[str]()
     for row in sorted(wanted, key=len, reverse=True):
         subnet, ip = row.get("subnet_id"), network_of(row.get("ip_address") or "")
         found = next((pair for pair in free if subnet in (None, pair[0]) and ip in ("", network_of(pair[1]))), None)
         if found is None:
             return False
         free.remove(found)
-    return not free
+        subnets.add(found[0])
+    return all(subnet not in subnets for subnet, _ in free)
