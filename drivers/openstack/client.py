@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from drivers.contract import Ambiguous, CredentialsInvalid, DriverError, Fence, Unreachable
+from drivers.contract import Ambiguous, CredentialsInvalid, DriverError, Fence, InvalidConfiguration, Unreachable
 from drivers.openstack.errors import classify, unanswered
 
 THREADS = 16
@@ -80,7 +80,7 @@ class CloudClient:
         return await self._run(_Call(doing, service, method, path, None, body))
 
     async def rows(
-        self, doing: str, service: str, path: str, table: str, query: Mapping[str, Any] | None = None, marker: str = "id"
+        self, doing: str, service: str, path: str, table: str, query: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """All rows of a list, however many pages the cloud makes of it."""
         rows: list[dict[str, Any]] = []
@@ -94,7 +94,7 @@ class CloudClient:
             more = any(link.get("rel") == "next" for link in answer.body.get(f"{table}_links") or ()) or answer.body.get("next")
             if not more or not found:
                 return rows
-            page["marker"] = found[-1][marker]
+            page["marker"] = _marker(doing, found[-1])
 
     async def close(self) -> None:
         """Close connections and threads. May be called twice."""
@@ -123,6 +123,9 @@ class CloudClient:
                 response = line.send(call, self._fence, self._seconds)
         except DriverError:
             raise
+        except ModuleNotFoundError as error:
+            advice = "install it: pip install 'anneal[openstack]'"
+            raise InvalidConfiguration(f"cannot {call.doing}: {error.name} is not installed; {advice}") from error
         except Exception as error:
             self._doubt(call.mutating)
             raise _failure(call, error, secrets) from None  # what keystoneauth chains may hold the request, token and all
@@ -215,6 +218,15 @@ class _Line:
 
     def close(self) -> None:
         self._sdk.close()
+
+
+def _marker(doing: str, row: Mapping[str, Any]) -> str:
+    """Where the next page begins: after this id; after this name for key pairs, which Nova wraps each."""
+    last = row if "id" in row else next(iter(row.values()), None)
+    found = last.get("id" if "id" in row else "name") if isinstance(last, Mapping) else None
+    if not found:
+        raise Unreachable(f"cannot {doing}: a page of the answer ends without an id; asking again")
+    return str(found)
 
 
 def _failure(call: _Call, error: Exception, secrets: tuple[str, ...]) -> DriverError:

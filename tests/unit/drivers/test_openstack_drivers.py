@@ -38,7 +38,7 @@ class Cloud:
     async def read(self, doing: str, service: str, path: str, query: Any = None) -> Answer:
         return Answer(404, None)
 
-    async def rows(self, doing: str, service: str, path: str, table: str, query: Any = None, marker: str = "id") -> list[Any]:
+    async def rows(self, doing: str, service: str, path: str, table: str, query: Any = None) -> list[Any]:
         self.asked.append((path, dict(query or {})))
         if isinstance(rows := self.tables.get(table, []), Exception):
             raise rows
