@@ -170,8 +170,6 @@ def _unfit(want: Wish, seen: Seen) -> Iterator[Step]:
                 yield Step("delete", "volume/root", why, ref=ref, destroys="all that is on it")
     for part, observation in seen.items():
         match observation:
-            case Present(ref=ref, live=Volume(state="error")):
-                yield Step("delete", part, "the cloud says it is in error", ref=ref, remedies=True)
             case Present(ref=ref, live=Port(server=there)) if there and part in want.parts:
                 yield Step("update", part, "it is bound to a server that is gone", {"device_id": "", "device_owner": ""}, ref=ref)
 
@@ -194,10 +192,14 @@ def _missing(want: Wish, seen: Seen) -> Iterator[Step]:
                 yield Step("create", part, "no address carries our tag", want.address(seen))
 
 
-def _volumes(seen: Seen) -> Wait | None:
-    """What a server cannot be made from yet."""
+def _volumes(seen: Seen) -> Wait | Stop | None:
+    """What a server cannot be made from, or not yet. What a volume in error held is for a person to give up."""
     for part, observation in seen.items():
         match observation:
+            case Present(ref=ref, live=Volume(state="error" | "error_restoring" | "error_extending" as state)):
+                return Stop(
+                    Reason.SERVER_FAILED, f"the cloud says {part} ({ref}) is in {state}; mend it there, or delete it there"
+                )
             case Present(live=Volume(state="creating" | "downloading" | "attaching" as state)):
                 return Wait(Reason.BUILDING, f"the cloud is {state} {part}", BUSY_SECONDS)
     return None
