@@ -1,6 +1,6 @@
 # The habits of this project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-openstack test-all openstack-up openstack-down lint format generate lock bench clean
+.PHONY: help setup run test test-slow test-openstack test-all openstack-up openstack-down lint format generate lock bench bench-peers clean
 
 BIN := .venv/bin
 JOBS ?= 2
@@ -15,12 +15,14 @@ setup:  ## Make .venv with everything, exactly as locked (does nothing where tha
 run: setup  ## Start anneal here, in the foreground, with the examples as its folder
 	$(BIN)/anneal up examples/quickstart
 
-test: setup  ## Everything that takes seconds: unit, contract, API, command line, kubectl (under ten minutes)
+test: setup  ## Everything that takes seconds: unit, contract, API, command line, kubectl, serving (under ten minutes)
+	@tools/test-tools
 	@tools/note-missing
 	$(BIN)/pytest -m "not slow and not openstack" -n $(JOBS) --dist loadfile -q $(ARGS)
 
-test-slow: setup  ## Everything that takes minutes: the crash sweep and its like
-	$(BIN)/pytest -m "slow and not openstack" -n $(JOBS) -q $(ARGS)
+test-slow: setup  ## Everything that takes minutes: the crash sweep, Ray, end to end
+	@tools/test-tools
+	$(BIN)/pytest -m "slow and not openstack" -n $(JOBS) --dist loadfile -q $(ARGS)
 
 test-openstack: setup openstack-up  ## The OpenStack drivers and Machines against the real services; the last line counts
 	$(BIN)/pytest tests/openstack -m openstack -q $(ARGS)
@@ -54,6 +56,9 @@ lock:  ## Write requirements.lock anew from pyproject.toml (ARGS=--upgrade for n
 
 bench: setup  ## Measure; each figure beside a baseline from the same run. Leave the machine alone meanwhile
 	$(BIN)/python -m bench $(ARGS)
+
+bench-peers: setup  ## Measure MLflow, BentoML and Ray Serve beside ours, each in an environment of its own under build/
+	$(BIN)/python -m bench.peers $(ARGS)
 
 clean:  ## Remove what the tools leave behind, and .venv
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bulk, edit, get, help, idle, post, report, resync
+from bench import bulk, edit, firstprediction, get, help, idle, post, report, resync, search, serving
 from bench.figure import Benchmark, Figure, Options
 from bench.meter import machine, warning
 
@@ -23,6 +23,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "bulk": bulk.run,
     "idle": idle.run,
     "resync": resync.run,
+    "search": search.run,
+    "serving": serving.run,
+    "first-prediction": firstprediction.run,
 }
 
 

@@ -13,21 +13,23 @@ Verdict = Literal["ok", "miss", ""]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value, the most that it may be, and what the baseline took. Less is better, always."""
+    """A value, the most that it may be, and what the baseline took. Less is better, but where `more` is."""
 
     name: str
     what: str
     value: float
     unit: str
     target: float | None = None
-    """The most that was promised, in the same unit; None: told, not promised."""
+    """What was promised, in the same unit; None: told, not promised."""
     baseline: str = ""
     """What the baseline is."""
     baseline_value: float | None = None
     times_baseline: float | None = None
-    """The most that was promised, as a multiple of the baseline."""
+    """What was promised, as a multiple of the baseline."""
     samples: Sequence[float] = ()
     baseline_samples: Sequence[float] = ()
+    more: bool = False
+    """More is better: what was promised is the least that it may be."""
 
     @property
     def ratio(self) -> float | None:
@@ -36,7 +38,7 @@ class Figure:
 
     @property
     def limit(self) -> float | None:
-        """The most that was promised, as a number."""
+        """What was promised, as a number."""
         if self.times_baseline is not None and self.baseline_value is not None:
             return self.times_baseline * self.baseline_value
         return self.target
@@ -46,7 +48,7 @@ class Figure:
         """Whether the promise is kept."""
         if self.limit is None:
             return ""
-        return "ok" if self.value <= self.limit else "miss"
+        return "ok" if (self.value >= self.limit if self.more else self.value <= self.limit) else "miss"
 
 
 @dataclass(frozen=True, slots=True)

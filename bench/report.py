@@ -26,7 +26,7 @@ def table(figures: Iterable[Figure]) -> Table:
         found.add_column(column, justify="right" if column in RIGHT else "left", no_wrap=column in RIGHT | {"name"})
     for figure in figures:
         verdict = {"ok": "[green]ok[/green]", "miss": "[red]miss[/red]", "": ""}[figure.verdict]
-        limit = f"≤ {number(figure.limit)}" if figure.limit is not None else "–"
+        limit = f"{'≥' if figure.more else '≤'} {number(figure.limit)}" if figure.limit is not None else "–"
         found.add_row(
             figure.name, figure.what, number(figure.value), figure.unit, limit, figure.baseline or "–",
             number(figure.baseline_value), number(figure.ratio), verdict,

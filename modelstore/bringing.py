@@ -87,7 +87,7 @@ def _bring_onnx(path: Path, folder: Path, signature: Signature | None) -> Packag
 
     data = _bytes(path)
     model = onnxfile.read(data, path.name)
-    chosen = signature or onnxfile.signature_of(model)
+    chosen = _with_examples(signature or onnxfile.signature_of(model))
     inputs = sample(chosen, GOLDEN)
     try:
         recorded = golden(inputs, runs(data, chosen, "onnx").run(inputs))
@@ -107,6 +107,16 @@ def _bring_onnx(path: Path, folder: Path, signature: Signature | None) -> Packag
         manifest.METADATA: manifest.canonical_json({"format": 1, "formats": ["onnx"], "note": note, "brought": path.name}),
     }
     return Packaged(write(folder, files), onnx=True, note=note)
+
+
+def _with_examples(signature: Signature) -> Signature:
+    """The signature with a row to try: what has no example gets a value that it allows."""
+    row = sample(signature, 1)
+    columns = [
+        column if column.example is not None else column.model_copy(update={"example": row[column.name][0]})
+        for column in signature.inputs
+    ]
+    return signature.model_copy(update={"inputs": columns})
 
 
 def _look_at_answers(recorded: dict[str, Any], signature: Signature) -> None:
@@ -132,7 +142,7 @@ def _bring_skops(path: Path, folder: Path, signature: Signature | None) -> Packa
         raise ModelError(
             f"cannot use {path.name} as a model: it holds a {type(estimator).__name__}, which predicts nothing; save a pipeline"
         )
-    chosen = signature or signature_of(estimator)
+    chosen = _with_examples(signature or signature_of(estimator))
     rows = sample(chosen, ROWS)
     first = {name: values[:GOLDEN] for name, values in rows.items()}
     about = {"brought": path.name, "estimator": f"{type(estimator).__module__}.{type(estimator).__name__}"}

@@ -26,12 +26,15 @@ def is_encoded(name: str) -> bool:
 
 def restore(graph: Any) -> None:
     """Give the inputs of a graph their columns' names, in place. What was called like a column makes room."""
+    plain = {one.name for one in graph.input if not is_encoded(one.name)}
     taken = {decode(one.name) for one in graph.input}
     every = set(_names(graph)) | taken
 
     def name(old: str) -> str:
         if is_encoded(old):
             return decode(old)
+        if old in plain:  # a column whose name skl2onnx left alone
+            return old
         new = old
         while new in taken or (new != old and new in every):
             new += "_"

@@ -41,6 +41,16 @@ class Store:
         else:
             self._local = Path(self.url.removeprefix("file://")).absolute()
 
+    @property
+    def remote(self) -> bool:
+        """Whether packages are fetched from elsewhere."""
+        return self._fs is not None
+
+    @property
+    def local(self) -> Path:
+        """The folder of this machine: of the store, or of what was fetched from it."""
+        return self._local
+
     def put(self, folder: Path | str) -> str:
         """Store a package and answer its digest. Atomic: it is there wholly or not at all. Again: nothing happens.
 
@@ -175,4 +185,6 @@ def _tidy(folder: Path) -> None:
 
 
 def _cache() -> Path:
+    if given := os.environ.get("ANNEAL_MODEL_CACHE"):
+        return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anneal" / "models"

@@ -26,6 +26,8 @@ __all__ = ["Prepare", "Select"]
 
 OTHER: Final = "<other>"
 ABSENT: Final = "<missing>"
+WIDEST_STEP: Final = 5
+"""Row numbers of which more than four in five were left out are not recognised any more."""
 
 
 class Prepare(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -246,10 +248,11 @@ def useless(values: NDArray[Any], kind: str) -> str | None:
     enough = len(known) >= 30
     if texts and enough and different > 0.95 * len(known):
         return "unique"
-    counts_up = (
-        kind == "numeric"
-        and enough
-        and different == len(known) == len(values)
-        and np.array_equal(np.abs(np.diff(values)), np.ones(len(values) - 1))
-    )
-    return "unique" if counts_up else None
+    return "unique" if kind == "numeric" and enough and len(known) == len(values) and counts_up(values) else None
+
+
+def counts_up(values: Floats) -> bool:
+    """Whether these are row numbers, up or down, perhaps with rows in between left out, as a held-out set and folds do."""
+    steps = np.diff(values)
+    ordered = bool((steps > 0).all() or (steps < 0).all())
+    return ordered and abs(values[-1] - values[0]) < WIDEST_STEP * len(values) and np.array_equal(values, np.round(values))

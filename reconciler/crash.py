@@ -4,6 +4,8 @@ Inert unless one of two variables is set when the daemon starts:
 
 ANNEAL_CRASH_AT="<k>:<before|sent|after>"  SIGKILL at the k-th point (from 1): before it is sent; once the other side did it and
                                            nothing of the answer was kept; or with the answer in hand, at the next await.
+                                           In place of <k>, a label: "@create web" is the first point whose label begins so, and
+                                           "@delete web#2" the second.
 ANNEAL_CRASH_COUNT=FILE                    append one JSON line {"k", "kind", "label"} per point: a clean run learned.
 """
 
@@ -76,7 +78,10 @@ class CrashPlan:
     at: int | None = None
     phase: str | None = None
     count_file: str | None = None
+    label: str | None = None
+    """With it, `at` counts only points whose label begins so."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _same: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> CrashPlan | None:
@@ -84,10 +89,12 @@ class CrashPlan:
         text, count_file = env.get("ANNEAL_CRASH_AT"), env.get("ANNEAL_CRASH_COUNT")
         if not text:
             return cls(count_file=count_file) if count_file else None
-        number, _, phase = text.partition(":")
+        which, _, phase = text.rpartition(":")
+        label, _, number = which[1:].partition("#") if which.startswith("@") else (None, "", which)
+        number = number or ("1" if label else "")
         if not number.isdecimal() or int(number) < 1 or phase not in PHASES:
             raise ValueError(f"cannot read ANNEAL_CRASH_AT={text!r}: expected <number>:<{'|'.join(PHASES)}>, such as 3:sent")
-        return cls(int(number), phase, count_file)
+        return cls(int(number), phase, count_file, label)
 
     def reach(self, kind: Kind, label: str) -> _Point:
         """Count one more point."""
@@ -99,6 +106,8 @@ class CrashPlan:
                 os.write(file, line.encode())
             finally:
                 os.close(file)
+        if self.label is not None:
+            k = next(self._same) if label.startswith(self.label) else 0
         return _Point(self.phase if k == self.at else None)
 
 

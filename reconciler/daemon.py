@@ -101,7 +101,9 @@ class Daemon:
             openstack_settle_seconds=settings.openstack_settle_seconds,
         )  # fmt: skip
         roots = tuple(root for root in settings.data_roots.split(os.pathsep) if root)
-        self.local = local = Local(self.home, client, self.lease.fence, installation_id, self._changed_outside, roots)
+        self.local = local = Local(
+            self.home, client, self.lease.fence, installation_id, self._changed_outside, roots, settings.model_store
+        )
         kinds: dict[str, Kind[Any]] = all_kinds(providers, local)
         recorder = Recorder(client, self.clock)
         limits = breaker.Limits(settings.breaker_count, settings.breaker_share)

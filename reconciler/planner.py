@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -12,7 +13,7 @@ from reconciler.client import ApiError, Client, Object, ResourceId, ours
 from reconciler.engine.engine import Engine
 from reconciler.engine.kind import Key
 from reconciler.engine.subject import paused
-from specs.kinds import BY_KIND
+from specs.kinds import BY_KIND, BY_PLURAL
 from specs.meta import API_VERSION, SOURCE_LABEL, Reason
 from specs.problems import summary
 
@@ -30,7 +31,8 @@ class Planner:
     async def plan(self, manifests: list[Object] | None, targets: list[Key] | None) -> dict[str, Any]:
         """Plan for `manifests` as if applied, else for `targets`, else for every object there is."""
         if manifests is not None:
-            rows = [await self._manifest(manifest) for manifest in manifests]
+            together = {_named(manifest) for manifest in manifests}
+            rows = [await self._manifest(manifest, together) for manifest in manifests]
         else:
             rows = [await self._target(key) for key in (targets if targets is not None else sorted(self.engine.index.keys))]
         return {"objects": rows, "changes": any(row["action"] not in ("none", "wait", "stop") for row in rows)}
@@ -42,9 +44,8 @@ class Planner:
             return row | {"action": "invalid", "reason": "NotFound", "message": f"there is no {key.plural} {key.name}"}
         return await self._preview(key, obj)
 
-    async def _manifest(self, manifest: Object) -> dict[str, Any]:
-        meta = manifest.get("metadata") or {}
-        namespace, name, kind = meta.get("namespace") or "default", meta.get("name") or "", str(manifest.get("kind"))
+    async def _manifest(self, manifest: Object, together: set[tuple[str, str, str]]) -> dict[str, Any]:
+        kind, namespace, name = _named(manifest)
         row: dict[str, Any] = {"kind": kind, "namespace": namespace, "name": name, "steps": []}
         ours_here = manifest.get("apiVersion") == API_VERSION and kind in BY_KIND
         resource = ours(BY_KIND[kind].names.plural) if ours_here else BUILT_IN.get(kind)
@@ -61,10 +62,22 @@ class Planner:
         if ours_here:
             if live is None:  # a dry run shows an identity that nothing outside can carry
                 applied["metadata"].pop("uid", None)
-            return await self._preview(Key(resource.plural, namespace, name), applied)
+            row = await self._preview(Key(resource.plural, namespace, name), applied)
+            return self._after(row, applied, together)
         same = live is not None and _content(live) == _content(applied)
         action = "none" if same else "update" if live else "create"
         return row | {"action": action, "reason": "", "message": "stored in the API; nothing outside depends on it"}
+
+    def _after(self, row: dict[str, Any], obj: Object, together: set[tuple[str, str, str]]) -> dict[str, Any]:
+        """What waits for an object that is not there waits for no person, if that object stands in the same files."""
+        if row["reason"] != Reason.DEPENDENCY_NOT_FOUND:
+            return row
+        kind = BY_KIND[obj["kind"]]
+        references = self.engine.kinds[kind.names.plural].references(kind.parse(obj))
+        needed = [(BY_PLURAL[ref.resource.plural].names.kind, ref.namespace, ref.name)
+                  for ref in references if ref.resource.plural in BY_PLURAL]  # fmt: skip
+        first = [f"{kind}/{name}" for kind, namespace, name in needed if (kind, namespace, name) in together]
+        return row | {"reason": "", "message": f"after {' and '.join(first)}"} if first else row
 
     async def _preview(self, key: Key, obj: Object) -> dict[str, Any]:
         row: dict[str, Any] = {"kind": obj["kind"], "namespace": key.namespace, "name": key.name, "steps": []}
@@ -110,8 +123,21 @@ def _step(step: Step) -> dict[str, Any]:
         "why": step.why,
         "destroys": step.destroys,
         "interrupts": step.interrupts,
-        "changes": dict(step.change),
+        "changes": _told(step.change),
     }
+
+
+def _told(change: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a change, what a person would ask: of a process its command, of a folder the names of its documents."""
+    if "command" in change:
+        return {"command": " ".join(["python", *change["command"][1:]])}
+    return {key: sorted(value) if key == "documents" else value for key, value in change.items() if value not in ((), [], {}, "")}
+
+
+def _named(manifest: Object) -> tuple[str, str, str]:
+    """Kind, namespace and name."""
+    meta = manifest.get("metadata") or {}
+    return str(manifest.get("kind")), meta.get("namespace") or "default", meta.get("name") or ""
 
 
 def _manager_of(live: Object | None) -> str:

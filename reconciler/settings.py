@@ -39,6 +39,8 @@ class Settings:
     """Time limit of one call to a provider."""
     data_roots: str = ""
     """Folders, separated by colons, that absolute file URIs of Datasets may lead into, beside the folder of their spec."""
+    model_store: str = ""
+    """Where models are kept: a folder, or a URL such as s3://bucket/models that other machines reach too; empty: in the home."""
     retry_scale: float = 1.0
     """Stretches the pauses after a provider's refusals: a minute after a quota, two after a policy, five seconds otherwise."""
 

@@ -1,7 +1,8 @@
 """Gathers the requests that arrive while the previous message is on its way, and sends them as one.
 
-One Celery task costs milliseconds, whatever it carries; a row in it costs microseconds. So nobody waits for company: the first
-request of a quiet time leaves at once, and while its message is under way the next ones gather. Whoever makes room sends.
+One Celery task costs milliseconds, whatever it carries; a row in it costs microseconds. So the first request of a quiet time
+leaves at once, and while its message is under way the next ones gather. The first of those who wait leads: it sends them all when
+the answer is there. Just then many were answered and are about to ask again, so in busy times it gives them a moment to join.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from serving.message import Answer, Ask, Columns
 
 WINDOW: Final = 2
 """Messages of one web process that are under way to one revision at a time."""
+SECOND_SECONDS: Final = 0.005
+"""A message that takes longer does not hold up the next one: other workers may be free."""
+GATHER_SECONDS: Final = 0.001
+"""The moment after an answer. It ends early when as many ask again as asked before."""
+LEADER_SECONDS: Final = 0.1
+"""A leader that did not send by then, its own patience being over, leads no more."""
 MAX_ROWS: Final = 1024
 """Rows after which a message takes no further request."""
 STALE_SECONDS: Final = 2.0
@@ -44,19 +52,25 @@ class Waiter:
         self.queue, self.columns, self.rows, self.deadline = queue, columns, rows, deadline
         self.answer: Answer | None = None
         self.error: Exception | None = None
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self._bell: SimpleQueue[bool] = SimpleQueue()
 
     def ring(self, answer: Answer | None, error: Exception | None = None) -> None:
         """Answer it. The first answer stays."""
         if self.answer is None and self.error is None:
             self.answer, self.error = answer, error
-            self._bell.release()
+            self._bell.put(True)
 
-    def wait(self) -> Answer:
-        """The answer; raises what went wrong."""
-        if not self._bell.acquire(timeout=max(0.0, self.deadline - time.time())):
-            raise Unanswered
+    def lead(self) -> None:
+        """Have its thread send for all who wait."""
+        self._bell.put(False)
+
+    def wait(self, lead: Callable[[str], None]) -> Answer:
+        """The answer; raises what went wrong. Calls `lead` with its queue when it is told to."""
+        try:
+            while not self._bell.get(timeout=max(0.0, self.deadline - time.time())):
+                lead(self.queue)
+        except Empty:
+            raise Unanswered from None
         if self.error is not None:
             raise self.error
         assert self.answer is not None
@@ -81,6 +95,15 @@ class Lane:
 
     waiting: deque[Waiter] = field(default_factory=deque)
     under_way: int = 0
+    sent: float = 0.0
+    """When the last message left; and when the last answer came."""
+    answered: float = 0.0
+    company: int = 1
+    """How many asked at that time: those who were answered, and those who waited."""
+    led: float = 0.0
+    """Since when a thread is about to send; 0: there is none."""
+    bell: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    """Tells that thread to look again."""
 
 
 class Coalescer:
@@ -100,10 +123,14 @@ class Coalescer:
         with self._lock:
             lane = self._lanes.setdefault(queue, Lane())
             lane.waiting.append(waiter)
-            batch = self._take(queue, lane)
-        if batch:
-            self._send(batch)
-        return waiter.wait()
+            leads = not lane.led and lane.under_way < WINDOW
+            if leads:
+                lane.led = time.time()
+            elif lane.led and not lane.under_way and len(lane.waiting) == lane.company:
+                lane.bell.put(None)
+        if leads:
+            self._lead(queue)
+        return waiter.wait(self._lead)
 
     @property
     def waiting(self) -> int:
@@ -112,44 +139,43 @@ class Coalescer:
             return sum(len(lane.waiting) for lane in self._lanes.values()) + sum(len(b.waiters) for b in self._batches.values())
 
     def deliver(self, answer: Answer) -> None:
-        """An answer came: first make use of the room, then tell those who wait."""
+        """An answer came: tell those who wait for it, and the first of those who wait for room."""
         with self._lock:
             batch = self._batches.get(answer.id)
             if batch is None:
                 return
-            following = self._release(batch)
+            leader = self._release(batch)
             if answer.part is None:
                 batch.unanswered.clear()
             else:
                 batch.unanswered.discard(answer.part)
             if not batch.unanswered:
                 del self._batches[batch.id]
-        if following:
-            self._send(following)
         if answer.part is not None:
             batch.waiters[answer.part].ring(answer)
-            return
-        if len(batch.waiters) == 1:
+        elif len(batch.waiters) == 1:
             batch.waiters[0].ring(answer)
-            return
-        start = 0
-        for waiter in batch.waiters:
-            waiter.ring(answer.slice(start, waiter.rows))
-            start += waiter.rows
+        else:
+            start = 0
+            for waiter in batch.waiters:
+                waiter.ring(answer.slice(start, waiter.rows))
+                start += waiter.rows
+        if leader:
+            leader.lead()
 
     def tick(self, now: float) -> None:
         """Look after messages without an answer: call it a few times a second."""
-        sends: list[Batch] = []
+        leaders: list[Waiter | None] = []
         moved: list[Waiter] = []
         with self._lock:
             for batch in list(self._batches.values()):
                 age = now - batch.sent
-                if age > STALE_SECONDS and (following := self._release(batch)):
-                    sends.append(following)
+                if age > STALE_SECONDS:
+                    leaders.append(self._release(batch))
                 gone = age > STALE_SECONDS / 2 and not self._serves(batch.queue)
                 if gone or now > max(waiter.deadline for waiter in batch.waiters):
                     del self._batches[batch.id]
-                    self._release(batch)
+                    leaders.append(self._release(batch))
                     moved.extend(batch.waiters if gone else ())
             for queue, lane in list(self._lanes.items()):
                 if lane.waiting and not self._serves(queue):
@@ -157,19 +183,59 @@ class Coalescer:
                     lane.waiting.clear()
                 if not lane.waiting and not lane.under_way and not self._serves(queue):
                     del self._lanes[queue]
-        for batch in sends:
-            self._send(batch)
+                elif lane.led and now - lane.led > LEADER_SECONDS:
+                    lane.led = 0.0
+                    leaders.append(self._leader(lane))
+        for leader in leaders:
+            if leader:
+                leader.lead()
         for waiter in moved:
             waiter.ring(None, Moved())
 
-    def _release(self, batch: Batch) -> Batch | None:
-        """Its place in the window is free. Returns what goes next."""
+    def _release(self, batch: Batch) -> Waiter | None:
+        """Its place in the window is free. Returns who is to lead now, if nobody does."""
         if not batch.counted:
             return None
         batch.counted = False
         lane = self._lanes.setdefault(batch.queue, Lane())
         lane.under_way -= 1
-        return self._take(batch.queue, lane)
+        lane.answered = time.time()
+        lane.company = len(batch.waiters) + len(lane.waiting)
+        if lane.led:
+            lane.bell.put(None)
+        return self._leader(lane)
+
+    def _leader(self, lane: Lane) -> Waiter | None:
+        if lane.led or lane.under_way >= WINDOW:
+            return None
+        now = time.time()
+        leader = next((waiter for waiter in lane.waiting if waiter.deadline > now), None)
+        if leader:
+            lane.led = now
+        return leader
+
+    def _lead(self, queue: str) -> None:
+        """Send those who wait, once it is time."""
+        while True:
+            with self._lock:
+                lane = self._lanes.setdefault(queue, Lane())
+                pause = self._pause(lane, time.time())
+                if pause <= 0:
+                    lane.led, lane.bell = 0.0, SimpleQueue()
+                    batch = self._take(queue, lane)
+                    break
+            try:
+                lane.bell.get(timeout=pause)
+            except Empty:
+                continue
+        if batch:
+            self._send(batch)
+
+    def _pause(self, lane: Lane, now: float) -> float:
+        """For how long it is better to wait."""
+        if lane.under_way:
+            return 0.0 if lane.under_way >= WINDOW else lane.sent + SECOND_SECONDS - now
+        return 0.0 if len(lane.waiting) >= lane.company else lane.answered + GATHER_SECONDS - now
 
     def _take(self, queue: str, lane: Lane) -> Batch | None:
         if lane.under_way >= WINDOW or not lane.waiting:
@@ -186,6 +252,7 @@ class Coalescer:
         batch = Batch(uuid.uuid4().hex, queue, chosen, now, unanswered=set(range(len(chosen))))
         self._batches[batch.id] = batch
         lane.under_way += 1
+        lane.sent = now
         return batch
 
     def _send(self, batch: Batch) -> None:
@@ -202,8 +269,8 @@ class Coalescer:
         except Exception as error:  # whatever it is, those who wait must hear of it
             with self._lock:
                 self._batches.pop(batch.id, None)
-                following = self._release(batch)
+                leader = self._release(batch)
             for waiter in waiters:
                 waiter.ring(None, error)
-            if following:
-                self._send(following)
+            if leader:
+                leader.lead()

@@ -64,8 +64,8 @@ class Limits(_Part):
 
     @property
     def broker_patience(self) -> int:
-        """What the broker is told, in seconds."""
-        return self.consumer_timeout_seconds or max(1800, 2 * self.task_time_limit_seconds)
+        """What the broker is told, in seconds. The same for all usual limits: a queue that is there cannot be told otherwise."""
+        return self.consumer_timeout_seconds or max(1800, self.task_time_limit_seconds + 300)
 
 
 class WebSettings(_Part):
@@ -107,6 +107,10 @@ class Config(_Part):
     def embedded(self) -> bool:
         """Whether the broker is the folder beside the file."""
         return self.broker == EMBEDDED
+
+    def broker_is(self, *schemes: str) -> bool:
+        """Whether the broker's URL has one of these schemes."""
+        return self.broker.partition(":")[0] in schemes
 
     @property
     def one_machine(self) -> bool:

@@ -33,14 +33,19 @@ UNUSABLE = 2
 """The exit code when the model cannot be loaded: trying again would not help."""
 
 
-def run(config: Config, state: State, folder: Path, name: str, index: int, news: int) -> int:
-    """Consume the queue `name` until SIGTERM. `news`: a pipe for one line when it is ready, or why it is not."""
+def run(config: Config, state: State, folder: Path, name: str, consumer: str, news: int) -> int:
+    """Consume the queue `name` until SIGTERM. `news`: a pipe for one line when it is ready, or why it is not.
+
+    `consumer` is the name of this process, unlike any before it: brokers that ask who lives know it by that name.
+    """
     try:
         worker, monitor = _worker(config, state, folder, name)
     except models.ModelUnusable as error:
         os.write(news, f"failed {error}".replace("\n", " ").encode() + b"\n")
         return UNUSABLE
-    app = worker_app(config, worker, name)
+    app = worker_app(config, worker, name, consumer)
+    if (lease := lease_of(config, consumer)) is not None:
+        lease.start()
 
     def ready(**_: Any) -> None:
         os.write(news, f"ready {worker.model.engine}\n".encode())
@@ -49,7 +54,7 @@ def run(config: Config, state: State, folder: Path, name: str, index: int, news:
     warnings.filterwarnings("ignore", category=SecurityWarning)  # of running as root with pickle: only JSON is read here
     celery = app.Worker(
         pool="solo", concurrency=1, queues=[app.conf.task_default_queue],
-        hostname=f"{name}-{index}@{config.namespace}.{config.name}",
+        hostname=f"{name}-{consumer}@{config.namespace}.{config.name}",
         without_gossip=True, without_mingle=True, without_heartbeat=True, loglevel="WARNING", quiet=True,
     )  # fmt: skip
     celery.start()
@@ -57,9 +62,18 @@ def run(config: Config, state: State, folder: Path, name: str, index: int, news:
     return int(celery.exitcode or 0)
 
 
-def worker_app(config: Config, worker: Worker, name: str) -> Celery:
+def lease_of(config: Config, consumer: str) -> Any:
+    """How a broker that does not see its consumers die hears of it: Redis. None for the others."""
+    if not config.broker_is("redis", "rediss"):
+        return None
+    from serving.broker.redis import Lease
+
+    return Lease(config, consumer)
+
+
+def worker_app(config: Config, worker: Worker, name: str, consumer: str) -> Celery:
     """The Celery application with the one task that there is."""
-    app = make(config)
+    app = make(config, consumer)
     app.conf.task_queues = [queue(config, name)]
     app.conf.task_default_queue = queue(config, name).name
     limit = float(config.limits.task_time_limit_seconds)
@@ -71,22 +85,13 @@ def worker_app(config: Config, worker: Worker, name: str) -> Celery:
         ask = Ask(**values)
         signal.setitimer(signal.ITIMER_REAL, limit)
         try:
-            worker.take(ask, _redeliveries(self.request, ask, worker))
+            worker.take(ask, int(getattr(self.request, "x-delivery-count", None) or 0))
         except RecordDown as error:  # they are in the record, pending: a web process asks again when it answers
             log.warning("record.down", message=ask.id, error=str(error))
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     return app
-
-
-def _redeliveries(request: Any, ask: Ask, worker: Worker) -> int:
-    """How often this message came back: RabbitMQ's quorum queues and our folder count, Redis does not."""
-    if (counted := getattr(request, "x-delivery-count", None)) is not None:
-        return int(counted)
-    if not (request.delivery_info or {}).get("redelivered"):
-        return 0
-    return worker.records.redelivered(f"{ask.id}-{ask.part}")
 
 
 def _worker(config: Config, state: State, folder: Path, name: str) -> tuple[Worker, metrics.Monitor]:
@@ -97,6 +102,6 @@ def _worker(config: Config, state: State, folder: Path, name: str) -> tuple[Work
     worker = Worker(
         model=model, revision=revision, digest=digest, records=connect(config),
         reply=outbox(config).send, again=lambda ask: publisher.publish(name, ask),
-        max_deliveries=config.limits.max_deliveries, observe=monitor,
+        max_deliveries=config.limits.max_deliveries, observe=monitor, buried=monitor.buried,
     )  # fmt: skip
     return worker, monitor

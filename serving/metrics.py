@@ -120,6 +120,10 @@ class Monitor:
                 if column.kind != "datetime":
                     self._tallies.setdefault(column.name, Tally()).update(columns[column.name])
 
+    def buried(self, reason: str) -> None:
+        """Count a dead letter, at once: they are rare, and whoever buries one may be the next to die."""
+        metrics().dead.labels(self._revision, reason).inc()
+
     def _run(self) -> None:
         while True:
             time.sleep(FLUSH_SECONDS)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from serving.message import Answer, Ask, Columns, Failure
-from serving.records import DeadLetter, Job, RecordDown, Records
+from serving.records import DeadLetter, RecordDown, Records
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +46,8 @@ class Worker:
     """Put a message on this revision's queue."""
     max_deliveries: int
     observe: Callable[[Columns, list[Any], float], None] = lambda _columns, _labels, _seconds: None
+    buried: Callable[[str], None] = lambda _reason: None
+    """Hears of each dead letter."""
 
     def take(self, ask: Ask, redeliveries: int) -> None:
         """Answer a message. `redeliveries` is how often this very message came back; ask.attempts is what it suffered before."""
@@ -81,7 +83,7 @@ class Worker:
     def _jobs(self, ask: Ask) -> None:
         for job in self.records.pending(ask.jobs):
             if job.digest != self.digest:
-                self._fail(job, Failure("WrongModel", "the model that the request was checked against is not served any more"))
+                self._fail(job.id, Failure("WrongModel", "the model that the request was checked against is not served any more"))
                 continue
             try:
                 labels, probabilities = self._predict(job.columns or {})
@@ -89,7 +91,7 @@ class Worker:
                 raise
             except Exception:
                 log.exception("prediction.failed", job=job.id)
-                self._fail(job, WRONG)
+                self._fail(job.id, WRONG)
                 continue
             self.records.finish(job.id, labels, probabilities, time.time())
 
@@ -97,14 +99,29 @@ class Worker:
         start = time.perf_counter()
         found = self.model.predict(columns)
         self.observe(columns, found.labels, time.perf_counter() - start)
+        if not (_finite(found.labels) and (found.probabilities is None or _finite(found.probabilities))):
+            raise ArithmeticError("the model answers infinity, or no number")
         return found.labels, found.probabilities
 
-    def _fail(self, job: Job, failure: Failure) -> None:
-        self.records.fail(job.id, failure, time.time())
+    def _fail(self, job: str, failure: Failure) -> None:
+        if self.records.fail(job, failure, time.time()):
+            self.buried(failure.reason)
 
     def _give_up(self, ask: Ask) -> None:
         for job in ask.jobs:
-            self.records.fail(job, LOST, time.time())
+            self._fail(job, LOST)
         if not ask.jobs:
-            self.records.bury(DeadLetter(ask.id, self.revision, self.digest, LOST.reason, LOST.message, ask.columns, time.time()))
-            self.reply(ask.reply, Answer(ask.id, part=ask.part, failure=LOST).dump())
+            letter = DeadLetter(ask.id, self.revision, self.digest, LOST.reason, LOST.message, ask.columns, time.time())
+            self.buried(LOST.reason)
+            try:
+                self.records.bury(letter)
+            finally:  # who waits hears of it even if the record is away
+                self.reply(ask.reply, Answer(ask.id, part=ask.part, failure=LOST).dump())
+
+
+def _finite(values: Any) -> bool:
+    """Whether there are only numbers in it, or no numbers at all."""
+    import numpy as np
+
+    found = np.asarray(values)
+    return found.dtype.kind != "f" or bool(np.isfinite(found).all())

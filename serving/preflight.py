@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from modelstore.sampling import sample
 from serving import logs, models
 from serving.config import Config, ConfigError, load
 
@@ -72,7 +73,7 @@ def _differing(model: Any, here: dict[str, str]) -> str:
 
 
 def _latency(model: Any) -> dict[str, float]:
-    row = {column.name: [column.example] for column in model.signature.inputs}
+    row = sample(model.signature, 1)
     for _ in range(WARM):
         model.predict(row)
     times: list[float] = []

@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 LOOK_SECONDS = 0.1
-"""A changed table is seen after so long at most."""
+"""A table that serves is looked at again so often; whoever asks after a pause waits for the look."""
 
 
 class Route(BaseModel):
@@ -68,7 +68,7 @@ class _Seen:
 
 
 class Routes:
-    """The table as it is now, looked at no more often than every 0.1 s."""
+    """The table as it is now, looked at no more often than every 0.1 s; one without a revision each time it is asked for."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -79,11 +79,13 @@ class Routes:
     def now(self) -> Table:
         """The current table; empty if there never was one."""
         at = time.monotonic()
-        if at >= self._next and self._lock.acquire(blocking=self._seen.stamp is None):  # nobody goes without the first one
+        # while one looks, the others go on with a table of just now; with an empty one, or one of before a pause, they wait
+        old = not self._seen.table.revisions or at - self._next > LOOK_SECONDS
+        if at >= self._next and self._lock.acquire(blocking=old):
             try:
                 if at >= self._next:
                     self._look()
-                    self._next = time.monotonic() + LOOK_SECONDS
+                    self._next = time.monotonic() + (LOOK_SECONDS if self._seen.table.revisions else 0.0)
             finally:
                 self._lock.release()
         return self._seen.table

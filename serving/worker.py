@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,13 +107,14 @@ class Keeper:
         """One life of the consuming process; how it ended."""
         news = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
+        consumer = f"{self.index}-{uuid.uuid4().hex[:12]}"
         child = os.fork()
         if child == 0:
             code = 1
             try:
                 _reset(parent)
                 os.close(news[0])
-                code = consuming.run(self.config, self.state, self.folder, self.queue, self.index, news[1])
+                code = consuming.run(self.config, self.state, self.folder, self.queue, consumer, news[1])
             finally:
                 sys.stderr.flush()
                 os._exit(code)
@@ -121,7 +123,10 @@ class Keeper:
             self._look_after(child, news[0])
         finally:
             os.close(news[0])
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if (lease := consuming.lease_of(self.config, consumer)) is not None:
+            lease.end()
+        return code
 
     def _look_after(self, child: int, news: int) -> None:
         """Until its end of the pipe is closed, which is when it is gone."""

@@ -21,7 +21,7 @@ class Selection(Model):
     method: Literal["mutualInformation", "fTest", "modelBased", "none"] = "none"
     """How features are scored."""
     max_features: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """How many are kept at most; null: half of them (modelBased: those above the mean)."""
+    """How many are kept at most; null: all that score above zero (modelBased: above the mean)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -92,7 +92,7 @@ class EarlyStopping(Model):
     """Which trials end early."""
 
     algorithm_name: Literal["racing", "none"] = "none"
-    """racing: all configurations on the first folds, the better half goes on."""
+    """racing: a trial ends after the folds that show it to be worse than the best so far; none: each runs all folds."""
 
 
 class Evaluation(Model):
@@ -128,7 +128,7 @@ class ExperimentSpec(Model):
     early_stopping: EarlyStopping = EarlyStopping()
     """Which trials end early."""
     parallel_trial_count: Annotated[int, Field(ge=1, le=256)] = 2
-    """How many trials run at once. Suggestions are asked and told in rounds of this many."""
+    """How many trials run at once. Trial j is suggested by what all trials up to j minus twice this many came to."""
     max_trial_count: Annotated[int, Field(ge=1, le=100_000)] = 12
     """How many trials there are in all. Raising it goes on where the search ended."""
     max_failed_trial_count: Annotated[int, Field(ge=0, le=100_000)] = 3

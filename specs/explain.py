@@ -39,7 +39,7 @@ def explain(kind: str, path: str = "") -> str:
         if name not in fields:
             raise ExplainError(f'cannot explain {kind}.{path}: no field "{name}" there{did_you_mean(name, fields)}')
         required = name in node.get("required", ())
-        node = fields[name] | (_metadata() if path.partition(".")[0] == name == "metadata" else {})
+        node = fields[name] | _untold(name, fields[name], top=path.partition(".")[0] == name)
     head = [f"GROUP:      {spec['group']}", f"KIND:       {spec['names']['kind']}", f"VERSION:    {version['name']}", ""]
     if name:
         head += [f"FIELD: {name} {_type(node)}{' -required-' if required else ''}", ""]
@@ -65,12 +65,17 @@ def _read(file: Path) -> dict[str, Any]:
     return definition
 
 
-def _metadata() -> Schema:
-    # of metadata a definition may hold the name only: ask the model, at the price of importing it
+def _untold(name: str, node: Schema, *, top: bool) -> Schema:
+    """What a definition may not hold: the fields of metadata but its name, and those of a value of several types."""
+    if not (name == "metadata" and top) and not (name == "candidates" and "type" not in node):
+        return {}
+    # ask the model, at the price of importing it
     from specs.crd import schema
     from specs.meta import ObjectMeta
+    from specs.parameters import Candidate
 
-    return {"properties": schema(ObjectMeta)["properties"]}
+    known = schema(ObjectMeta if name == "metadata" else Candidate)
+    return {key: known[key] for key in ("properties", "required") if key in known}
 
 
 def _inside(node: Schema) -> Schema:

@@ -141,6 +141,8 @@ class RevisionStatus(Model):
     """Whether it is served. A failed one is not tried again until the spec changes."""
     generation: Counter | None = None
     """The generation of the spec under which it failed."""
+    reason: Literal["PreflightFailed", "RolloutFailed"] | None = None
+    """What failed: trying it out, or starting its workers."""
     engine: Annotated[str, Field(max_length=63)] | None = None
     """What predicts: onnx or sklearn."""
     created_time: Timestamp | None = None

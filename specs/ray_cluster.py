@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from specs.meta import Column, Counter, Model, Names, Quantity, Resource, Rule, Status
-from specs.references import CredentialsRef
+from specs.references import FilePath
 
 PROVIDERS = ("local", "address")
 
@@ -20,7 +20,7 @@ class LocalRay(Model):
     memory: Quantity | None = None
     """How much memory Ray may give away; null: Ray decides."""
     object_store_memory: Quantity | None = None
-    """How much memory the object store may take; null: a tenth of the machine's, at most 2Gi."""
+    """How much memory the object store may take; null: 512Mi."""
 
 
 class RayClusterSpec(Model):
@@ -30,8 +30,8 @@ class RayClusterSpec(Model):
     """On this machine."""
     address: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9.-]+:[0-9]{1,5}$")] | None = None
     """An existing Ray, as host:port of its GCS. It is looked at and used, never started and never stopped."""
-    credentials_ref: CredentialsRef | None = None
-    """The token of an existing Ray. A local one makes its own."""
+    token_file: FilePath | None = None
+    """The file with the token of an existing Ray, if it asks for one. A local Ray makes its own."""
     suspend: bool = False
     """True stops a local Ray; its experiments wait."""
 
@@ -40,8 +40,8 @@ class RayClusterSpec(Model):
         present = [name for name in PROVIDERS if getattr(self, name) is not None]
         if len(present) != 1:
             raise ValueError(f"exactly one of {', '.join(PROVIDERS)} must be set, not {len(present)}")
-        if self.local is not None and self.credentials_ref is not None:
-            raise ValueError("credentialsRef: provider local cannot honour it, it makes its own token; remove it")
+        if self.local is not None and self.token_file is not None:
+            raise ValueError("tokenFile: provider local cannot honour it, it makes its own token; remove it")
         if self.address is not None and self.suspend:
             raise ValueError("suspend: an existing Ray is not ours to stop; remove it")
         return self
@@ -84,13 +84,10 @@ class RayCluster(Resource):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule("spec", "[has(self.local), has(self.address)].filter(x, x).size() == 1",
              "exactly one of local, address must be set"),
-        Rule("spec", "!(has(self.local) && has(self.credentialsRef))", "credentialsRef: provider local cannot honour it"),
+        Rule("spec", "!(has(self.local) && has(self.tokenFile))", "tokenFile: provider local cannot honour it"),
         Rule("spec", "!(has(self.address) && self.suspend)", "suspend: an existing Ray is not ours to stop"),
         Rule("spec", "has(self.local) == has(oldSelf.local)",
              "the provider cannot be changed; delete the RayCluster and create it anew"),
-        Rule("spec.credentialsRef",
-             "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
-             "exactly one of file, env, secretKeyRef must be set"),
     )  # fmt: skip
 
     kind: Literal["RayCluster"]

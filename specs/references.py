@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from specs.meta import Model, ObjectName
 
+FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A file of the daemon's machine."""
+
 
 class ObjectRef(Model):
     """Another object in the same namespace, by its name. It is looked at, never changed."""
@@ -28,7 +31,7 @@ class SecretKeyRef(Model):
 class CredentialsRef(Model):
     """Where a secret is read from: exactly one of the three. A secret never stands in a spec itself."""
 
-    file: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
+    file: FilePath | None = None
     """Path of a file that holds it; read anew when it changes."""
     env: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of an environment variable of the daemon."""

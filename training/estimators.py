@@ -37,7 +37,7 @@ def allowed(task: str) -> dict[str, type]:
     for name, library in OTHERS[task].items():
         try:
             found[name] = getattr(importlib.import_module(library), name)
-        except ImportError:
+        except (ImportError, OSError):  # not installed; or installed, and a system library that it needs is not
             continue
     return found
 
@@ -65,7 +65,9 @@ def build(estimator: str, parameters: Mapping[str, Any], *, task: str, seed: int
     """The estimator with these parameters, one thread, and the seed where it takes one. InvalidSpec: it does not take them."""
     made = allowed(task)[estimator](**_FIXED.get(estimator, {}))
     known = made.get_params()
-    ours = {name: value for name, value in (("random_state", seed), ("n_jobs", 1)) if name in known}
+    ours: dict[str, Any] = {"random_state": seed} if "random_state" in known else {}
+    if estimator in OTHERS[task]:  # None is one thread in scikit-learn, and all there are in these
+        ours["n_jobs"] = 1
     if "warm_start" in known:
         ours["warm_start"] = False
     try:

@@ -10,7 +10,9 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +24,9 @@ CHUNK = 1 << 20
 MAX_REDIRECTS = 5
 SILENCE_SECONDS = 60.0
 """How long a server may say nothing."""
+ABANDONED_SECONDS = 86_400.0
+"""What a fetch that was killed left behind is removed by the next one, when it is this old."""
+_UNFINISHED = ".fetch-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ def fetch(source: Source, into: Path, extension: str, *, resolver: Any = None) -
     The same content is the same file: fetching again changes nothing. resolver: another one for names, for tests.
     """
     into.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=into, prefix=".fetch-", delete=False) as file:
+    _tidy(into)
+    with tempfile.NamedTemporaryFile(dir=into, prefix=_UNFINISHED, delete=False) as file:
         sink = _Sink(file, source.max_bytes)
         try:
             _pour(source, sink, resolver)
@@ -71,6 +77,13 @@ def fetch(source: Source, into: Path, extension: str, *, resolver: Any = None) -
             Path(file.name).unlink(missing_ok=True)
             raise
     return Fetched(path, f"sha256:{sink.hash.hexdigest()}", sink.bytes)
+
+
+def _tidy(folder: Path) -> None:
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
 
 
 class _Sink:
@@ -233,9 +246,11 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _from_bucket(source: Source, sink: _Sink) -> None:
     import fsspec
 
-    options: dict[str, str] = {}
+    options: dict[str, Any] = {"skip_instance_cache": True}
     if source.secret:
         options["key"], _, options["secret"] = source.secret.partition(":")
+    # who writes a spec is not who owns this machine: its role in a cloud is not lent to them, unless its owner says so
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
     try:
         system = fsspec.filesystem(source.uri.partition("://")[0], **options)
     except ImportError as e:

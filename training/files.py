@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,17 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Add one line of JSON; on disk when this returns."""
-    with path.open("ab") as file:
-        file.write(encode(value) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Add one line of JSON; on disk when this returns. OSError: nothing was added, not half a line either."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        line = encode(value) + b"\n"
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def read_lines(path: Path) -> list[Any]:

@@ -1,7 +1,7 @@
 """`python -m training.job --run DIR`: one run of an Experiment, from a table to a model in the store.
 
 Reads DIR/spec.json: {"experiment": <spec>, "dataset": {"path", "digest", "target", "types"},
-"ray": {"address", "token_file"} | null, "store": url, "uid", "name"}.
+"ray": {"address", "token_file"} | null, "store": url, "uid", "name", "finished": <trials known to be over>}.
 Writes DIR/progress.json, DIR/trials.jsonl (a line per finished trial), DIR/log, and at the end DIR/result.json:
 {"modelDigest", "metrics", "heldout", "features", …} or {"error": {"reason", "message"}}.
 

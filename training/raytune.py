@@ -58,7 +58,7 @@ def load(cluster: Cluster) -> None:
     if cluster.on_loopback:  # else Ray replaces 127.0.0.1 by the address that others see, where nothing listens
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # Tune misses files that it was told not to write
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)  # it misses files that it was told not to write; "ray" is set on import
 
 
 @contextmanager
@@ -77,7 +77,12 @@ def connected(cluster: Cluster, lost: Callable[[], None]) -> Iterator[None]:
             ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except (ConnectionError, RuntimeError, TimeoutError) as e:
             raise RayUnreachable(f"cannot reach Ray at {cluster.address}: {e}; it is tried again"[:1000]) from e
-        yield
+        try:
+            yield
+        except ray.exceptions.RayTaskError:  # what a trial's own code raised
+            raise
+        except ray.exceptions.RayError as e:  # such as WrongClusterID: another head answers where ours was
+            raise RayUnreachable(f"lost Ray at {cluster.address}: {type(e).__name__}: {e}; it is tried again"[:1000]) from e
     finally:
         over.set()
         ray.shutdown()
@@ -108,8 +113,9 @@ def on_ray(problem: Problem, folds: Sequence[Fold], *, folder: Path, parallel: i
             return
         from ray import tune
 
+        from training.rayhall import Hall
         from training.raysearch import DeskSearcher, Failures
-        from training.raytrial import Hall, RayTrial
+        from training.raytrial import RayTrial
 
         hall: Any = Hall.remote(parallel)  # type: ignore[attr-defined]
         shared = {"problem": problem, "folds": list(folds), "seconds": seconds, "hall": hall}

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -29,6 +30,8 @@ from training.trials import Journal, Outcome
 
 AGAIN = 75
 """Exit code: start me again (EX_TEMPFAIL)."""
+TOLD_TRIALS = 10
+"""So many of the best trials a model's package tells of."""
 
 
 class Run:
@@ -69,6 +72,7 @@ class Run:
 
     def _train(self) -> dict[str, Any]:
         spec, progress = self.spec, self.progress
+        journal = self._journal()
         with progress.stage("Reading") as stage:
             data = self._read()
             stage["message"] = f"{len(data.train)} rows to learn from, {len(data.held_out)} held out; {data.task}"
@@ -90,7 +94,9 @@ class Run:
             finalists = self._screen(problem, prepared_folds)
             stage["message"] = f"{', '.join(finalists)} of {len(candidates)}"
         with progress.stage("Tuning") as stage:
-            search, best = self._tune(problem, [one for one in candidates if one.name in finalists], prepared_folds)
+            spaces = [Space.of(one) for one in candidates if one.name in finalists]
+            search = Search(spec, spaces, journal)
+            best = tuning.tune(search, journal, self._runner(problem, prepared_folds), progress)
             stage["message"] = f"{best.name}: {self.metric} {best.metrics[self.metric]:.6g}; {search.over}"
         with progress.stage("Refit"):
             model = finishing.refit(prepared, best, problem, data)
@@ -98,7 +104,9 @@ class Run:
             judged = finishing.judge(model, data, spec)
             stage["message"] = ", ".join(f"{name} {value:.6g}" for name, value in judged.metrics.items())
         with progress.stage("Packaging") as stage:
-            digest, note = finishing.package(model, best, judged, problem, data, self.request["store"], self._lineage(best))
+            digest, note = finishing.package(
+                model, best, judged, problem, data, self.request["store"], self._lineage(best, journal)
+            )
             stage["message"] = note
         return {
             "modelDigest": digest,
@@ -149,17 +157,19 @@ class Run:
         kept = {row.name for row in good[:keep]}
         return [row.name for row in rows if row.name in kept]
 
-    def _tune(self, problem: Problem, finalists: Sequence[Any], prepared: Sequence[folds.Fold]) -> tuple[Search, Outcome]:
+    def _journal(self) -> Journal:
+        """The finished trials. Before anything else: what is told from here on would hide how many there were."""
         head = {"format": 1, "dataset": self.request["dataset"]["digest"], "seed": self.spec.seed, "code": code_digest()}
         journal = Journal(self.folder / "trials.jsonl", head)
-        known = ((self.before or {}).get("trials") or {}) if self.before else {}
-        if len(journal.outcomes) < sum(known.get(name, 0) for name in ("succeeded", "failed", "earlyStopped")):
+        told = (self.before or {}).get("trials") or {}
+        most = max(sum(told.get(name, 0) for name in ("succeeded", "failed", "earlyStopped")), self.request.get("finished") or 0)
+        if len(journal.outcomes) < most:
             raise RestoreUnavailable(
-                "cannot go on with the run: trials.jsonl has lost trials that were told; change the seed for a fresh run"
+                f"cannot go on with the run: trials.jsonl holds {len(journal.outcomes)} trials of {most} that were finished; "
+                "change the seed for a fresh run"
             )
         self.progress.restored(journal.outcomes)
-        search = Search(self.spec, [Space.of(one) for one in finalists], journal)
-        return search, tuning.tune(search, journal, self._runner(problem, prepared), self.progress)
+        return journal
 
     def _cluster(self) -> Any:
         """The Ray that trials run on; None: there is none, they run here."""
@@ -196,7 +206,7 @@ class Run:
         )
         os._exit(AGAIN)
 
-    def _lineage(self, best: Outcome) -> dict[str, Any]:
+    def _lineage(self, best: Outcome, journal: Journal) -> dict[str, Any]:
         return {
             "experiment": self.request.get("name"),
             "uid": self.request.get("uid"),
@@ -207,6 +217,21 @@ class Run:
             "seed": self.spec.seed,
             "versions": versions(),
             "trained": time.time(),
+            "search": self._searched(journal),
+        }
+
+    def _searched(self, journal: Journal) -> dict[str, Any]:
+        """What was tried before this one was chosen: how the candidates did, how many trials ended how, and the best of them."""
+        over = [one for one in journal.outcomes if one.state == "Succeeded"]
+        over.sort(key=lambda one: one.metrics[self.metric], reverse=self.maximize)
+        named = ("name", "estimator", "state", "score", "message")
+        return {
+            "metric": self.metric,
+            "candidates": [{key: asdict(row)[key] for key in named} for row in self.progress.candidates],
+            "trials": dict(Counter(one.state for one in journal.outcomes)),
+            "best": [
+                {"name": one.name, "parameters": one.parameters, "score": one.metrics[self.metric]} for one in over[:TOLD_TRIALS]
+            ],
         }
 
 

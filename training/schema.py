@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from specs.dataset import ColumnSpec, DatasetSpec
-from training.table import MAX_NAMED, Problem, type_of
+from training.problem import MAX_NAMED, Problem
+from training.table import type_of
 
 
 def describe(table: pa.Table) -> list[dict[str, Any]]:
@@ -76,7 +77,9 @@ def _target(table: pa.Table, target: str) -> list[Problem]:
         return [Problem(target, [], f"there is no such column to be the target; there are {_some(table.column_names)}")]
     column = table.column(target)
     if len(column) and column.null_count == len(column):
-        return [Problem(target, [], "the target has no value in any row")]
+        return [Problem(target, [], "the target has no value in any row; give it some, or name another column")]
+    if column.null_count < len(column) - 1 and pc.count_distinct(column, mode="only_valid").as_py() == 1:
+        return [Problem(target, [], "the target has the same value in all rows: there is nothing to tell apart")]
     return []
 
 

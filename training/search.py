@@ -44,9 +44,10 @@ class Search:
             if trial is None:
                 self._exhausted = True
                 return None
-            self._asked.append(trial)
-            if trial.number not in self._outcomes:
+            if (done := self._outcomes.get(trial.number)) is None:
+                self._asked.append(trial)
                 return trial
+            self._asked.append(Trial(done.number, done.candidate, done.parameters))  # as it was, whatever it would be now
         return None
 
     def tell(self, outcome: Outcome) -> None:

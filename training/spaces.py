@@ -16,6 +16,8 @@ from training.estimators import plain
 if TYPE_CHECKING:
     import optuna
 
+GRID_POINTS = 5
+"""Points of a range without steps, which only the candidates have that `auto` stands for."""
 Values = dict[str, Any]
 """Values of parameters, by name."""
 
@@ -44,7 +46,10 @@ class Range:
         return self._clean(min(max(value, self.low), self.high))
 
     def grid(self) -> list[float | int]:
-        """All of them, `step` apart (1 for whole numbers)."""
+        """All of them, `step` apart (1 for whole numbers). Of a range without steps a few, evenly, or evenly in the logarithm."""
+        if self.step is None and not self.whole:
+            space = np.geomspace if self.log else np.linspace
+            return [self._clean(value) for value in space(self.low, self.high, GRID_POINTS).tolist()]
         step = self.step or 1.0
         return [self._clean(self.low + step * i) for i in range(int((self.high - self.low) / step + 1e-9) + 1)]
 

@@ -6,6 +6,8 @@ give the same table, whatever the machine: one thread, no locale.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet
 
+from training.csvfile import check_width, read_csv
 from training.errors import InvalidData
+from training.problem import MAX_NAMED, Problem
 
 ARROW: dict[str, pa.DataType] = {
     "integer": pa.int64(),
@@ -27,19 +30,8 @@ ARROW: dict[str, pa.DataType] = {
 }
 KINDS = {"integer": "numeric", "number": "numeric", "boolean": "boolean", "string": "categorical", "datetime": "datetime"}
 """What a column's type means to features and to a signature."""
-NULLS = ["", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>"]
-DELIMITERS = ",;\t|"
-MAX_NAMED = 20
-"""Rows that a problem names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with the table: which column (None: the table), which rows (the first row of data is 1), and what."""
-
-    column: str | None
-    rows: list[int]
-    message: str
+MAX_NAME = 255
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(slots=True)
@@ -59,20 +51,38 @@ def read(path: Path, types: Mapping[str, str] | None = None) -> Read:
     wanted = {name: kind for name, kind in (types or {}).items() if kind in ARROW}
     problems: list[Problem] = []
     try:
-        table = _parquet(path) if path.suffix == ".parquet" else _csv(path, wanted, problems)
+        if path.suffix == ".parquet":
+            table = pa.parquet.read_table(path, use_threads=False)
+        else:
+            table, problems = read_csv(path, [name for name, kind in wanted.items() if kind == "string"])
+        names = table.column_names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise InvalidData(f"cannot read the table as {path.suffix[1:]}: {_cause(e)}; check the file, or spec.format") from e
-    names = table.column_names
-    if "" in names:
-        problems.append(Problem(None, [], f"column {names.index('') + 1} has no name; name it in the header line"))
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidData(f"cannot read the table: the column {twice[0]!r} stands twice; rename one")
+    problems += _check_names(names)
     columns = {}
     for name, column in zip(names, table.columns, strict=True):
-        columns[name], bad, kind = convert(column, wanted.get(name))
+        try:
+            columns[name], bad, kind = convert(column, wanted.get(name))
+        except InvalidData as e:
+            raise InvalidData(f"cannot read column {name!r}: {e}") from e
         if bad:
             problems.append(Problem(name, bad[:MAX_NAMED], f"{len(bad)} value(s) are no {kind}"))
     return Read(pa.table(columns), problems)
+
+
+def _check_names(names: list[str]) -> list[Problem]:
+    check_width(len(names))
+    if twice := sorted(name for name, times in Counter(names).items() if times > 1):
+        where = [number for number, name in enumerate(names, 1) if name == twice[0]]
+        raise InvalidData(f"cannot read the table: columns {where[0]} and {where[1]} are both called {twice[0]!r}; rename one")
+    problems = []
+    for number, name in enumerate(names, 1):
+        if not name:
+            problems.append(Problem(None, [], f"column {number} has no name; name it in the header line"))
+        elif len(name) > MAX_NAME or _CONTROL.search(name):
+            odd = f"is longer than {MAX_NAME} letters" if len(name) > MAX_NAME else "holds a control character"
+            problems.append(Problem(None, [], f"the name of column {number} {odd}; change it in the header line"))
+    return problems
 
 
 def type_of(arrow: pa.DataType) -> str:
@@ -93,9 +103,7 @@ def convert(column: pa.ChunkedArray, kind: str | None) -> tuple[pa.ChunkedArray,
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        raise InvalidData(
-            f"cannot read a column of type {column.type}: only numbers, truth values, texts and moments; leave it out of the file"
-        )
+        raise InvalidData(f"it is of type {column.type}; only numbers, truth values, texts and moments can be read; leave it out")
     kind = kind or type_of(column.type)
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         column = column.cast(pa.timestamp("us", tz="UTC"), safe=False)
@@ -103,8 +111,8 @@ def convert(column: pa.ChunkedArray, kind: str | None) -> tuple[pa.ChunkedArray,
         cast = column if column.type == ARROW[kind] else column.cast(ARROW[kind], safe=kind != "datetime")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return *_one_by_one(column, ARROW[kind]), kind
-    if kind == "number":  # NaN is one way to say nothing; there shall be one way
-        cast = pc.if_else(pc.is_nan(cast), pa.scalar(None, pa.float64()), cast)
+    if kind == "number":  # NaN and infinity are ways to say nothing; there shall be one way
+        cast = pc.if_else(pc.is_finite(cast), cast, pa.scalar(None, pa.float64()))
     return cast, [], kind
 
 
@@ -118,44 +126,6 @@ def _one_by_one(column: pa.ChunkedArray, arrow: pa.DataType) -> tuple[pa.Chunked
             values.append(None)
             bad.append(row)
     return pa.chunked_array([pa.array(values, arrow)]), bad
-
-
-def _parquet(path: Path) -> pa.Table:
-    return pa.parquet.read_table(path, use_threads=False)
-
-
-def _csv(path: Path, types: Mapping[str, str], problems: list[Problem]) -> pa.Table:
-    wrong: list[int] = []
-    expected = 0
-
-    def uneven(row: Any) -> str:
-        nonlocal expected
-        expected = row.expected_columns
-        wrong.append((row.number or 2) - 1)
-        return "skip"
-
-    table = pa.csv.read_csv(
-        path,
-        pa.csv.ReadOptions(use_threads=False),
-        pa.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True, invalid_row_handler=uneven),
-        pa.csv.ConvertOptions(
-            null_values=NULLS, strings_can_be_null=True, quoted_strings_can_be_null=False,
-            column_types={name: pa.string() for name, kind in types.items() if kind == "string"},
-        ),
-    )  # fmt: skip
-    if wrong:
-        problems.append(
-            Problem(None, wrong[:MAX_NAMED], f"{len(wrong)} row(s) have not the {expected} fields of the header line")
-        )
-    return table
-
-
-def _delimiter(path: Path) -> str:
-    """The one of , ; tab | that stands most often in the header line, outside quotes."""
-    with path.open("rb") as file:
-        header = file.readline(1 << 20).decode("utf-8", "replace")
-    bare = "".join(header.split('"')[::2])
-    return max(DELIMITERS, key=bare.count)
 
 
 def _cause(error: Exception) -> str:

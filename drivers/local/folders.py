@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from drivers.contract import Conflict, Fence, Intent, Observation, Owner, QuotaExceeded, Step, Survey, Unknown, Unreachable
 from drivers.judging import Thing
+from drivers.local import rubbish
 from drivers.local.jsonfiles import read_json, write_json
 from drivers.snapshot import SharedList
 
@@ -33,9 +34,11 @@ class Folder:
     id: str
     path: str
     ports: Mapping[str, int]
-    """Ports that belong to it, for as long as it is there."""
+    """Ports that belong to it, for as long as it is there, or until it is given others."""
     documents: Mapping[str, Any] = field(default_factory=dict)
     """Its JSON files, and those one level down ("state/web.json"), by name."""
+    taken: frozenset[str] = frozenset()
+    """Names of the ports on which somebody listens: who they were made for, or a stranger."""
 
 
 @dataclass(slots=True)
@@ -43,7 +46,8 @@ class FolderDriver:
     """All folders under one root.
 
     Create: `Step.change` has `documents` (name → JSON value), `ports` (name → how many in a row), `firstPort` or `port` (a given
-    one), `generates` (names of files with a random token), `folders` (to make inside). Update: `documents`.
+    one), `generates` (names of files with a random token), `folders` (to make inside). Update: `documents`; or `ports` and
+    `firstPort`, for others in their place.
     """
 
     root: Path
@@ -80,7 +84,7 @@ class FolderDriver:
             if read_json(self.root / step.ref / TAG) is None:
                 raise Conflict(f"cannot change {step.part}: it is gone; looking again")
             self.fence()
-            await asyncio.to_thread(_write, self.root / step.ref, self._filled(step.change["documents"], {}))
+            await asyncio.to_thread(self._change, self.root / step.ref, step.change)
             return step.ref
         name = str(step.change.get("name") or intent.name)
         if read_json(self.root / name / TAG) is not None:
@@ -90,11 +94,9 @@ class FolderDriver:
         return name
 
     async def destroy(self, ref: str) -> None:
-        """Take the folder away, its tag first: what is half gone is gone."""
+        """Take the folder away."""
         self.fence()
-        with suppress(FileNotFoundError):
-            (self.root / ref / TAG).unlink()
-        await asyncio.to_thread(shutil.rmtree, self.root / ref, ignore_errors=True)
+        await asyncio.to_thread(rubbish.discard, self.root / ref)
 
     async def close(self) -> None:
         """Forget what was seen."""
@@ -112,6 +114,11 @@ class FolderDriver:
         tag = {"installation": intent.owner.installation, "owner": intent.owner.uid, "part": intent.part}
         created = datetime.now(UTC).isoformat()
         write_json(folder / TAG, {"tag": tag, "name": intent.name, "created": created, "ports": ports})
+
+    def _change(self, folder: Path, change: Mapping[str, Any]) -> None:
+        if ports := self._ports(change):
+            write_json(folder / TAG, (read_json(folder / TAG) or {}) | {"ports": ports})
+        _write(folder, self._filled(change.get("documents", {}), ports))
 
     def _filled(self, documents: Mapping[str, Any], ports: Mapping[str, int]) -> Any:
         places = {f"{{port.{name}}}": port for name, port in ports.items()}
@@ -143,7 +150,7 @@ class FolderDriver:
 
     def _list(self) -> list[Thing[Folder]]:
         try:
-            folders = sorted(path for path in self.root.iterdir() if path.is_dir())
+            folders = rubbish.folders(self.root)
         except OSError as error:
             raise Unreachable(f"cannot list {self.root}: {error.strerror}; nothing is concluded from that") from error
         return [thing for folder in folders if (thing := _thing(folder))]
@@ -187,7 +194,9 @@ def _thing(folder: Path) -> Thing[Folder] | None:
         return None
     files = sorted(path for path in (*folder.glob("*.json"), *folder.glob("*/*.json")) if not path.name.startswith("."))
     documents = {str(path.relative_to(folder)): read_json(path) for path in files if path.name != TAG}
-    live = Folder(record["name"], folder.name, str(folder), record["ports"], documents)
+    ports: dict[str, int] = record["ports"]
+    taken = frozenset(name for name, port in ports.items() if not _is_free(port))
+    live = Folder(record["name"], folder.name, str(folder), ports, documents, taken)
     tag = record["tag"]
     return Thing(
         ref=folder.name,
@@ -196,6 +205,6 @@ def _thing(folder: Path) -> Thing[Folder] | None:
         part=tag["part"],
         created=record["created"],
         healthy=True,
-        digest=hash(repr(documents)),
+        digest=hash(repr((ports, documents))),
         live=live,
     )

@@ -55,7 +55,9 @@ class Tables:
 
     def watch(self, uid: str, path: Path) -> None:
         """Tell this owner when the file changes."""
-        self._owners[path].add(uid)
+        real = Path(os.path.realpath(path))
+        for place in {Path(os.path.realpath(path.parent)) / path.name, real}:  # a link may change, and what it leads to
+            self._owners[place].add(uid)
         folders = frozenset(path.parent for path in self._owners if path.parent.is_dir())
         if folders != self._folders:
             self._folders = folders

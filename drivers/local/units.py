@@ -32,7 +32,7 @@ from drivers.contract import (
     Unreachable,
 )
 from drivers.judging import Thing
-from drivers.local import processes, shim
+from drivers.local import processes, rubbish, shim
 from drivers.local.deaths import Deaths
 from drivers.local.jsonfiles import read_json
 from drivers.local.unit import State, Unit
@@ -83,7 +83,10 @@ class UnitDriver:
         return await self._shared.survey(self.installation)
 
     async def apply(self, step: Step, intent: Intent) -> str:
-        """Start a unit. An update starts it again, where it has ended, as `Step.change` says; or ends it, with `stop: True`."""
+        """Start a unit. An update starts it again, where it has ended, as `Step.change` says; or ends it, with `stop: True`.
+
+        `fresh: True` begins to count its starts anew: nothing was wrong with the ones before.
+        """
         if step.verb == "update" and not step.ref:
             raise ValueError(f"{self.name} updates with a ref")
         folder = self.root / (step.ref or intent.name)
@@ -159,7 +162,7 @@ class UnitDriver:
 
     def _list(self) -> list[Thing[Unit]]:
         try:
-            folders = sorted(path for path in self.root.iterdir() if path.is_dir())
+            folders = rubbish.folders(self.root)
         except FileNotFoundError as error:
             raise Unreachable(f"cannot list units: {self.root} is not there; nothing is concluded from that") from error
         except OSError as error:
@@ -185,7 +188,8 @@ def _record(folder: Path, want: Mapping[str, Any], intent: Intent, before: Mappi
 
     owner, now = intent.owner, time.time()
     ran = (read_json(folder / "exit.json") or {}).get("time", now) - before["process"]["time"] if before.get("process") else 0.0
-    again = before and ran < LONG_RUN_SECONDS and not (folder / "stop.json").exists() and before["label"] == want["label"]
+    stopped, other = (folder / "stop.json").exists(), before.get("label") != want["label"]
+    again = before and ran < LONG_RUN_SECONDS and not (stopped or other or want.get("fresh"))
     return {
         **{key: want[key] for key in ("mode", "label", "counts", "digest", "grace_seconds")},
         "command": [filled(word) for word in want["command"]],
@@ -217,8 +221,9 @@ def _thing(folder: Path) -> Thing[Unit] | None:
 
 
 def _unit(folder: Path, record: Mapping[str, Any]) -> Unit:
-    process, stopping, ended = record["process"], read_json(folder / "stop.json"), read_json(folder / "exit.json") or {}
-    running = processes.alive(process)
+    process = record["process"]
+    running = processes.alive(process)  # first: a job writes how it ended, then it ends; the other way round that would be missed
+    stopping, ended = read_json(folder / "stop.json"), read_json(folder / "exit.json") or {}
     state: State = ("Stopping" if stopping else "Running") if running else "Exited"
     outputs = {Path(name).name: value for name in record["outputs"] if (value := read_json(folder / name)) is not None}
     return Unit(
@@ -269,5 +274,6 @@ def _clear(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def _remove(folder: Path, others: Any) -> None:
-    for path in (*map(Path, others), folder):
+    for path in map(Path, others):
         shutil.rmtree(path, ignore_errors=True)
+    rubbish.discard(folder)

@@ -65,7 +65,7 @@ def head(folder: Folder, uid: str, options: Mapping[str, int | None]) -> UnitSpe
         "temp-dir": temp,
         **{name.replace("_", "-"): value for name, value in options.items() if value is not None},
     }
-    words = [f"--{name}={value}" for name, value in flags.items()]
+    words = ["--no-monitor", *(f"--{name}={value}" for name, value in flags.items())]  # nothing to scale; it would open a port
     return UnitSpec(
         command=[sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats", *words],
         env=environment(f"{folder.path}/{TOKEN}"),

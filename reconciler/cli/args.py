@@ -88,7 +88,7 @@ class Parser(argparse.ArgumentParser):
         )
         return self
 
-    def with_files(self, *, required: bool = False) -> Parser:
+    def with_files(self) -> Parser:
         """-f, repeatable, and -R."""
         self.add_argument(
             "-f",
@@ -96,7 +96,6 @@ class Parser(argparse.ArgumentParser):
             action="append",
             default=[],
             metavar="FILE",
-            required=required,
             help="a file, a folder, or - for stdin",
         )
         self.add_argument("-R", "--recursive", action="store_true", help="look into folders below the folder, too")

@@ -13,10 +13,15 @@ from specs.loading import MAX_BYTES, Document, load
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def load_files(names: list[str], *, namespace: str, recursive: bool = False) -> list[Document]:
-    """All documents of all files, in their order. CliError, after telling each error, if a single one is wrong."""
+def named(names: list[str]) -> list[str]:
+    """The names, if there are any; UsageError otherwise."""
     if not names:
         raise UsageError("cannot tell which file you mean: give -f FILE, -f DIR or -f -")
+    return names
+
+
+def load_files(names: list[str], *, namespace: str, recursive: bool = False) -> list[Document]:
+    """All documents of all files, in their order. CliError, after telling each error, if a single one is wrong."""
     found: list[Document] = []
     errors = 0
     for name, text in _texts(names, recursive):

@@ -1,8 +1,7 @@
-"""The live table of `anneal up`: every object, ready or not and why, as it changes."""
+"""The live table of `anneal up`: every object, ready or not and why, how far its training is, and in the end what to try."""
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +10,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from reconciler.cli import progress, served
 from reconciler.cli.api import Api
-from reconciler.cli.conditions import SUMMARY, condition, summary
+from reconciler.cli.conditions import SUMMARY, summary
 from reconciler.cli.connect import ask_daemon
 from reconciler.cli.errors import CliError
 from reconciler.cli.kinds import Kind, ours
@@ -26,6 +26,7 @@ from reconciler.home import Home
 Object = dict[str, Any]
 REFRESH_SECONDS = 1.0
 STATUS_SECONDS = 2.0
+MOST_TRAINING = 4
 
 
 def show(home: Home, alive: Callable[[], bool]) -> None:
@@ -36,15 +37,18 @@ def show(home: Home, alive: Callable[[], bool]) -> None:
     follower, world = Follower(api, kinds, None), World()
     names = {kind.plural: kind for kind in kinds}
     status, asked = _status(daemon), time.monotonic()
-    with Live(auto_refresh=False, console=Console(highlight=False), transient=True) as view:
-        while alive():
-            change = follower.next(REFRESH_SECONDS)
-            while change is not None:  # all that is there, then one drawing
-                world.take(change)
-                change = follower.next(0.02)
-            if time.monotonic() - asked > STATUS_SECONDS:
-                status, asked = _status(daemon), time.monotonic()
-            view.update(draw(world, names, status, *view.console.size), refresh=True)
+    with Live(auto_refresh=False, console=Console(highlight=False)) as view:
+        try:
+            while alive():
+                change = follower.next(REFRESH_SECONDS)
+                while change is not None:  # all that is there, then one drawing
+                    world.take(change)
+                    change = follower.next(0.02)
+                if time.monotonic() - asked > STATUS_SECONDS:
+                    status, asked = _status(daemon), time.monotonic()
+                view.update(draw(world, names, status, *view.console.size), refresh=True)
+        finally:  # what stays on the screen is how it was, without the hints of a daemon that goes on
+            view.update(draw(world, names, None, *view.console.size), refresh=True)
 
 
 def _status(daemon: Api) -> Object:
@@ -55,10 +59,18 @@ def _status(daemon: Api) -> Object:
         return {"trouble": str(error)}
 
 
-def draw(world: World, kinds: dict[str, Kind], status: Object, width: int, height: int) -> Group:
-    """The whole picture, never higher than the terminal: what is not ready stands first where there is too much."""
-    rows = [(obj, summary(obj, name(kinds, key))) for key, obj in sorted(world.objects.items())]
-    footer = [*served(world), *_footer(status, len(rows), sum(row[1] == "True" for _, row in rows))]
+def draw(world: World, kinds: dict[str, Kind], status: Object | None, width: int, height: int) -> Group:
+    """The whole picture, never higher than the terminal: what is not ready stands first where there is too much.
+
+    status: what the daemon says of itself; None when it is over.
+    """
+    rank = {plural: place for place, plural in enumerate(kinds)}  # as they need each other
+    found = sorted(world.objects.items(), key=lambda each: (rank[each[0][0]], each[0]))
+    rows = [(obj, summary(obj, name(kinds, key))) for key, obj in found]
+    training = [progress.lines(obj, name(kinds, key), width) for key, obj in found if progress.is_training(obj)][:MOST_TRAINING]
+    footer = [line for lines in training for line in (*lines, Text(""))] + served.lines(world, width)
+    if status is not None:
+        footer += _footer(status, len(rows), sum(row[1] == "True" for _, row in rows))
     room = max(3, height - len(footer) - 3)
     if len(rows) > room:
         rows.sort(key=lambda each: each[1][1] == "True")
@@ -73,26 +85,6 @@ def name(kinds: dict[str, Kind], key: tuple[str, str, str]) -> str:
     """`machine/worker-1`, with its namespace unless that is `default`."""
     shown = f"{kinds[key[0]].singular}/{key[2]}"
     return shown if key[1] == "default" else f"{shown} ({key[1]})"
-
-
-def served(world: World) -> list[Text]:
-    """What there is to try: the address of every app that answers, and a line that asks it for a prediction."""
-    lines: list[Text] = []
-    for (plural, namespace, _), obj in sorted(world.objects.items()):
-        there = obj.get("status") or {}
-        if plural != "modeldeployments" or condition(obj, "Ready").get("status") != "True" or not there.get("url"):
-            continue
-        lines.append(Text.assemble("Open ", (clean(there["url"]), "bold green"), " in a browser, or ask it here:"))
-        model = world.objects.get(("modelversions", namespace, there.get("modelVersion") or ""), {})
-        if row := (model.get("status") or {}).get("example"):
-            ask = f"curl -s {clean(there['url'])}/predict -H 'Content-Type: application/json' -d {shlex.quote(curl_body(row))}"
-            lines.append(Text(f"  {ask}", style="cyan"))
-    return [*lines, Text("")] if lines else []
-
-
-def curl_body(example: str) -> str:
-    """The body of a request for one row."""
-    return '{"rows": [' + clean(example) + "]}"
 
 
 def _footer(status: Object, total: int, ready: int) -> list[Text]:

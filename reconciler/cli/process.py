@@ -75,7 +75,7 @@ def await_running(home: Home, seconds: float = START_SECONDS) -> int | None:
 
 def command(home: Home, kubeconfig: str | None) -> list[str]:
     """How the daemon is started."""
-    words = [sys.executable, "-m", "reconciler.daemon", "--home", str(home.root)]
+    words = [sys.executable, "-P", "-m", "reconciler.daemon", "--home", str(home.root)]
     return words + (["--kubeconfig", os.path.abspath(os.path.expanduser(kubeconfig))] if kubeconfig else [])
 
 

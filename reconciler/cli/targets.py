@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 from reconciler.cli.api import Api
@@ -18,6 +19,16 @@ class Target(NamedTuple):
 
 def parse(api: Api, words: list[str]) -> list[Target]:
     """Read the positional arguments. UsageError for a kind that does not exist or a mixture that cannot be understood."""
+    try:
+        return _parse(api, words)
+    except UsageError as error:
+        paths = [word for word in words if os.path.exists(word)]
+        if not paths:
+            raise
+        raise UsageError(f"{error}; {paths[0]} is a file or a folder, such are given with -f") from error
+
+
+def _parse(api: Api, words: list[str]) -> list[Target]:
     if not words:
         raise UsageError("cannot tell what you mean: no kind was given; `anneal get anneal` shows everything of anneal")
     if any("/" in word for word in words):

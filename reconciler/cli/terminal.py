@@ -62,7 +62,8 @@ def clean_lines(text: object) -> list[str]:
 
 def unicode_ok() -> bool:
     """True if stdout can carry box-drawing characters."""
-    return "utf" in (getattr(sys.stdout, "encoding", "") or "").lower()
+    stdout = sys.stdout if getattr(sys.stdout, "encoding", None) else sys.__stdout__  # rich's stand-in does not say
+    return "utf" in (getattr(stdout, "encoding", None) or "").lower()
 
 
 def complain(message: str) -> None:

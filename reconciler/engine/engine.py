@@ -221,8 +221,11 @@ class Engine:
                 subject.status = record.with_remedy(
                     subject.status, part, Reason.SERVER_FAILED, step.why, subject.generation, subject.now
                 )
+        before = subject.obj.get("status") or {}
         saying.outcome(subject, seen, steps)
-        if not await subject.write_status():
+        if await subject.write_status():
+            self.recorder.remarks(subject.obj, before)
+        else:
             await subject.check_current()
         try:
             async with crash.point("call", f"{step.verb} {part} {subject.key}"):
@@ -300,10 +303,12 @@ class Engine:
         if isinstance(plan, Done):
             subject.status = record.forget_failures(subject.status, subject.now)
             self.guard.converged(subject)
-        before = _ready(subject.obj.get("status") or {})
+        before = subject.obj.get("status") or {}
         saying.outcome(subject, seen, plan)
-        if await subject.write_status() and (now := _ready(subject.status)) != before and now:
-            self.recorder.ready(subject.obj, now)
+        if await subject.write_status():
+            self.recorder.remarks(subject.obj, before)
+            if (now := _ready(subject.status)) != _ready(before) and now:
+                self.recorder.ready(subject.obj, now)
         return Again(plan.seconds) if isinstance(plan, Wait | Done) else Again()
 
 

@@ -26,6 +26,10 @@ ON_THE_WAY = frozenset(
     }
 )  # fmt: skip
 """Not ready, and nothing is wrong."""
+DECIDED = frozenset({Reason.NOT_BETTER, Reason.AWAITS_PROMOTION})
+"""An answer, and not trouble."""
+ENGINES = frozenset({"Ready", "Progressing", "Observed", "Deleting", "Paused"})
+"""Conditions that every object has, and events of their own."""
 
 BACKLOG = 10_000
 REMEMBERED = 5_000
@@ -53,6 +57,18 @@ class Recorder:
         fine = condition["status"] == "True" or condition["reason"] in ON_THE_WAY
         kind = "Normal" if fine else "Warning"
         self.say(obj, kind, condition["reason"], condition["message"] or f"Ready is {condition['status']}")
+
+    def remarks(self, obj: Object, before: Mapping[str, Any]) -> None:
+        """What it says of itself besides Ready, and did not say `before`: a revision that failed, a model that is not better."""
+        after = (obj.get("status") or {}).get("conditions") or ()
+        known = {(row["reason"], row["message"]) for row in before.get("conditions") or ()}
+        ready = next((row["reason"] for row in after if row["type"] == "Ready"), None)
+        for row in after:
+            said = (row["reason"], row["message"])
+            if row["status"] != "False" or row["type"] in ENGINES or said in known or row["reason"] in (ready, *ON_THE_WAY):
+                continue
+            known.add(said)
+            self.say(obj, "Normal" if row["reason"] in DECIDED else "Warning", row["reason"], row["message"])
 
     def say(self, obj: Object, kind: str, reason: str, message: str) -> None:
         """Record one event about an object. If the backlog is full it is dropped: events are not state."""

@@ -169,8 +169,13 @@ class Runner:
         if len(surveys) < len(answers):
             return None
         taken = min(survey.taken for survey in surveys)
-        self.wake_all(self.engine.index.importers(provider), taken)
+        self.wake_all(self.engine.index.importers(provider) | self._missing(provider, surveys), taken)
         return taken
+
+    def _missing(self, provider: str, surveys: list[Survey]) -> set[Key]:
+        """Whose parts on record are in no list: also those that came and went between two lists, which look alike."""
+        listed = frozenset[str]().union(*(survey.refs for survey in surveys))
+        return {key for ref, key in self.engine.index.refs(provider).items() if ref not in listed}
 
     def _compare(self, provider: str, driver: str, answer: Survey | Unknown) -> None:
         before = self._prints.get(driver)

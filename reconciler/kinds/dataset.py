@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from drivers.contract import Done, Driver, Plan, Present, Seen, Stop, Wait
+from drivers.contract import Done, Driver, Plan, Present, Seen, Step, Stop, Wait
 from drivers.local.tables import Table
 from drivers.local.unit import Unit, UnitSpec
 from reconciler.client import SECRETS
@@ -21,7 +21,7 @@ from reconciler.engine.clock import to_text
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, processes
 from reconciler.kinds.credentials import Credentials
-from reconciler.kinds.local import ENVIRONMENT, Local, python
+from reconciler.kinds.local import Local, python
 from specs.dataset import Dataset
 from specs.meta import Reason
 
@@ -128,15 +128,19 @@ def table_of(seen: Seen) -> Table | None:
 
 def label(obj: Dataset, table: Table | None) -> str:
     """Tells one look from another."""
-    spec = obj.spec.model_dump(mode="json", exclude_none=True, exclude={"refresh_interval_seconds"})
-    text = json.dumps([spec, table.path if table else "", table.stamp if table else ""], sort_keys=True)
+    text = json.dumps([asked(obj), table.path if table else "", table.stamp if table else ""], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def asked(obj: Dataset) -> dict[str, Any]:
+    """What decides what a look finds. How often to look is no part of it."""
+    return obj.spec.model_dump(mode="json", exclude_none=True, exclude={"refresh_interval_seconds"})
 
 
 def job(local: Local, obj: Dataset, table: Table | None) -> UnitSpec:
     """The process that fetches the table and looks at it."""
     request = {
-        "spec": obj.spec.model_dump(mode="json", exclude_none=True),
+        "spec": asked(obj),
         "folder": (table.folder if table else "") or "/nonexistent",
         "dataRoots": list(local.data_roots),
         "dataFolder": str(local.home.data),
@@ -145,7 +149,7 @@ def job(local: Local, obj: Dataset, table: Table | None) -> UnitSpec:
     return UnitSpec(
         command=python("training.profile", "--request", "{folder}/request.json", "--out", "{folder}/out"),
         mode="job",
-        env=ENVIRONMENT,
+        env=local.environment,
         files={"request.json": json.dumps(request)},
         outputs=("out/result.json",),
         label=label(obj, table),
@@ -177,7 +181,8 @@ def conclude(obj: Dataset, want: UnitSpec, unit: Unit, now: datetime) -> Plan:
     if obj.spec.refresh_interval_seconds and not obj.spec.is_local:
         left = (unit.ended or unit.started) + obj.spec.refresh_interval_seconds - now.timestamp()
         if left <= 0:
-            return processes.restart("profile", want, unit, now)
+            anew = want.change() | {"fresh": True}
+            return (Step("update", "profile", "it is time to fetch it anew", anew, ref=unit.id),)
         return Done(described(found), left)
     return Done(described(found))
 

@@ -36,6 +36,8 @@ class Local:
     """Called with the UID of an object whose outside changed."""
     data_roots: tuple[str, ...] = ()
     """Folders that absolute file URIs may lead into, beside the folder of their spec."""
+    store_url: str = ""
+    """Where models are kept; empty: in the home."""
     units: UnitDriver = field(init=False)
     serving: FolderDriver = field(init=False)
     ray: FolderDriver = field(init=False)
@@ -51,8 +53,14 @@ class Local:
         self.serving = FolderDriver(home.serving, "serving", self.fence, self.installation)
         self.ray = FolderDriver(home.ray, "ray", self.fence, self.installation)
         self.heads = HeadDriver(self.units)
-        self.store = StoreDriver(home.models)
+        self.store_url = self.store_url or str(home.models)
+        self.store = StoreDriver(self.store_url, cache=home.models)
         self.tables = Tables(self.changed)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of ours is told."""
+        return ENVIRONMENT | ({"ANNEAL_MODEL_CACHE": str(self.home.models)} if "://" in self.store_url else {})
 
     def objects(self, plural: str) -> ObjectDriver:
         """The objects of one kind, as parts of others."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from drivers.contract import Done, Driver, Plan, Seen, Step, Stop, Wait
 from drivers.local.folders import Folder
+from drivers.local.unit import Unit
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
 from reconciler.engine.kind import Reference, Verdict
@@ -21,7 +22,8 @@ from reconciler.kinds import common, processes, serving
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.local import Local
 from reconciler.kinds.progress import last_words
-from reconciler.kinds.rollout import Row, View, view
+from reconciler.kinds.rollout import REFERENCES, Row, View, view
+from reconciler.kinds.telling import available, line, promoted, tried_out, why_failed
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -30,7 +32,7 @@ DRAIN_SECONDS = 2.0
 """How long the workers of the revision before stay after the switch: what was sent to them is on its way."""
 MOST_STARTS = 3
 """A worker of a new revision that ends so often has failed."""
-REFERENCES = ("experiment", "model")
+FAILED = (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class ModelDeploymentKind:
             if isinstance(doing, Wait | Stop):
                 waits.append(doing)
         if waits:
-            return min(waits, key=lambda wait: wait.seconds if isinstance(wait, Wait) else float("inf"))
+            return _most_urgent(waits)
         return Done(line(obj, folder, there, seen))
 
     def teardown(self, obj: ModelDeployment, seen: Seen, now: datetime) -> Plan:
@@ -131,7 +133,7 @@ class ModelDeploymentKind:
         return out
 
     def verdicts(self, obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
-        """Ready, Available, Preflight."""
+        """Ready, Available, Preflight, Promoted."""
         folder, there = serving.folder_of(seen), view(obj, seen)
         up = folder is not None and available(obj, folder, there, seen)
         said = line(obj, folder, there, seen) if up and folder is not None else ""
@@ -140,11 +142,13 @@ class ModelDeploymentKind:
         ready = Verdict("Ready", "True", Reason.AVAILABLE, said) if up else common.ready(seen, plan, Reason.AVAILABLE)
         yield ready
         yield Verdict("Available", ready.status, ready.reason, ready.message)
-        yield _preflight(there, seen, plan)
+        yield tried_out(there, seen, plan)
+        yield promoted(obj, there, seen)
 
     # --- what there is to see to, the most urgent first ----------------------------------------------------------------
 
     def _concerns(self, obj: ModelDeployment, folder: Folder, there: View, seen: Seen, now: datetime) -> Iterator[Plan | None]:
+        yield serving.other_port(obj, folder, processes.unit_of(seen, "web"))
         yield processes.run("web", serving.web(self.local, obj, folder), seen, now, "no web app runs")
         if there.serving is not None:
             yield from self._keep(obj, folder, there.serving, seen, now)
@@ -188,10 +192,11 @@ class ModelDeploymentKind:
     def _bring_up(self, obj: ModelDeployment, folder: Folder, row: Row, seen: Seen, now: datetime) -> Plan | None:
         """Try the model out, start its workers, and give it the requests."""
         number = row["revision"]
-        want = serving.preflight(folder, row)
+        want, unit = serving.preflight(self.local, folder, row), processes.unit_of(seen, "preflight")
+        if unit is not None and unit.digest == want.digest and (trouble := _hangs_or_dies(unit, obj, now)):
+            return Wait(Reason.PREFLIGHT_FAILED, f"revision {number}: {trouble}", 0.05)
         if (doing := processes.run("preflight", want, seen, now, f"revision {number} is to be tried out")) is not None:
             return doing
-        unit = processes.unit_of(seen, "preflight")
         assert unit is not None
         if unit.state == "Running":
             return Wait(Reason.CHECKING, f"trying revision {number} out", 2.0)
@@ -228,12 +233,22 @@ class ModelDeploymentKind:
             for index in range(replicas)
         }
         extra = [part for part in seen if serving.revision_of(part) is not None and part not in wanted]
+        preflight = processes.unit_of(seen, "preflight")
+        if there.failed and preflight and preflight.state != "Exited":
+            extra.append("preflight")
         ending = processes.gone(extra, seen, now, "no requests go to it any more")
         if isinstance(ending, Done):
             return None
         switched = (folder.documents.get("routes.json") or {}).get("switched")
         left = DRAIN_SECONDS - (now - from_text(switched)).total_seconds() if switched else 0.0
         return Wait(Reason.ROLLING_OUT, "the revision before is ending", left) if left > 0 else ending
+
+
+def _most_urgent(waits: list[Wait | Stop]) -> Wait | Stop:
+    """What failed, else what stands first, is what is said; the soonest is when to look again."""
+    said = next((wait for wait in waits if wait.reason in FAILED), waits[0])
+    seconds = min((wait.seconds for wait in waits if isinstance(wait, Wait)), default=None)
+    return said if seconds is None else Wait(said.reason, said.message, seconds)
 
 
 def _workers(obj: ModelDeployment) -> set[str]:
@@ -246,34 +261,6 @@ def _workers(obj: ModelDeployment) -> set[str]:
         if row.state in ("Pending", "Serving"):
             found |= {serving.worker_part(row.revision, index) for index in range(obj.spec.predictor.min_replicas)}
     return found
-
-
-def available(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> bool:
-    """Whether requests are answered."""
-    if there.serving is None or not serving.web_ready(folder, seen):
-        return False
-    replicas = obj.spec.predictor.min_replicas
-    return replicas == 0 or serving.workers_ready(folder, seen, there.serving["revision"], replicas) > 0
-
-
-def line(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> str:
-    """One line: where, what, how many; and what became of the newest model, where it is not that."""
-    if there.serving is None:
-        return serving.url(obj, folder)
-    replicas, number = obj.spec.predictor.min_replicas, there.serving["revision"]
-    ready = serving.workers_ready(folder, seen, number, replicas)
-    parts = [f"{serving.url(obj, folder)}, revision {number}, {ready}/{replicas} workers"]
-    if failed := there.failed:
-        parts.append(f"revision {failed['revision']} failed: {failed.get('message', '')}")
-    if (other := there.choice.challenger) and other["digest"] != there.serving["digest"]:
-        against = f"{other.get('score')} against {other.get('incumbentScore')}"
-        if other["decision"] == "NotBetter":
-            parts.append(f"{other.get('modelVersion')} is not better ({other.get('metric')} {against})")
-        if other["decision"] == "AwaitsPromotion":
-            parts.append(f"{other.get('modelVersion')} is better ({against}) and waits for `anneal rollout promote`")
-    if obj.spec.rollout and (obj.spec.rollout.paused or obj.spec.rollout.revision is not None):
-        parts.append("rollouts are paused; `anneal rollout resume` lets them go on")
-    return "; ".join(parts)
 
 
 def _not_up_yet(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> Wait | None:
@@ -289,12 +276,21 @@ def _nothing_left(there: View) -> Stop | None:
     """Nothing is served, and the only model there is has failed."""
     if (failed := there.failed) is None:
         return None
-    return Stop(
-        Reason.PREFLIGHT_FAILED, f"{failed.get('message', '')}; it is not tried again before the spec or the model changes"
-    )
+    why = why_failed(failed)
+    return Stop(why, f"{failed.get('message', '')}; it is not tried again before the spec or the model changes")
 
 
-def _troubles(unit: Any) -> str:
+def _hangs_or_dies(unit: Unit, obj: ModelDeployment, now: datetime) -> str:
+    """Why a preflight that gives no answer is not waited for any more; empty if it is."""
+    since = now.timestamp() - unit.started
+    if unit.state == "Running" and since > obj.spec.progress_deadline_seconds:
+        return f"its preflight gives no answer after {since:.0f} s"
+    if unit.state == "Exited" and unit.code is None and not unit.stopped and unit.starts >= MOST_STARTS:
+        return f"its preflight died {unit.starts} times; {unit.how_it_ended}: {last_words(unit)}"
+    return ""
+
+
+def _troubles(unit: Unit) -> str:
     """Why a model must not serve; empty if it may."""
     found = unit.outputs.get("result.json")
     if not isinstance(found, Mapping):
@@ -315,23 +311,7 @@ def _concluded(row: Row, there: View, plan: Plan, obj: ModelDeployment, seen: Se
         engine = (unit.outputs.get("result.json") or {}).get("engine")
         row |= {"engine": str(engine)} if engine else {}
     there_is = there.target is not None and row["revision"] == there.target["revision"]
-    if there_is and isinstance(plan, Wait) and plan.reason in (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED):
-        return row | {"state": "Failed", "generation": obj.metadata.generation, "message": plan.message[:1024]}
+    if there_is and isinstance(plan, Wait) and plan.reason in FAILED:
+        failed = {"state": "Failed", "generation": obj.metadata.generation, "reason": str(plan.reason)}
+        return row | failed | {"message": plan.message[:1024]}
     return row
-
-
-def _preflight(there: View, seen: Seen, plan: Plan) -> Verdict:
-    unit = processes.unit_of(seen, "preflight")
-    if isinstance(plan, Wait) and plan.reason is Reason.PREFLIGHT_FAILED:
-        return Verdict("Preflight", "False", Reason.PREFLIGHT_FAILED, plan.message)
-    if failed := there.failed:
-        return Verdict("Preflight", "False", Reason.PREFLIGHT_FAILED, str(failed.get("message", "")))
-    if unit is None:
-        return Verdict("Preflight", "Unknown", Reason.PENDING, "no model was tried out yet")
-    if unit.state != "Exited":
-        return Verdict("Preflight", "Unknown", Reason.CHECKING, "a model is being tried out")
-    found = unit.outputs.get("result.json") or {}
-    latency = (found.get("latencyMs") or {}).get("p50")
-    golden = found.get("golden") or {}
-    said = f"{golden.get('checked')} golden rows, {found.get('engine')}" + (f", {latency:.2g} ms a row" if latency else "")
-    return Verdict("Preflight", "True", Reason.PREFLIGHT_PASSED, said)

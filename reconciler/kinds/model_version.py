@@ -14,7 +14,7 @@ from drivers.local.tables import Table
 from drivers.local.unit import Unit, UnitSpec
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, processes
-from reconciler.kinds.local import ENVIRONMENT, Local, python
+from reconciler.kinds.local import Local, python
 from reconciler.kinds.progress import last_words
 from specs.meta import Reason
 from specs.model_version import ModelVersion
@@ -133,12 +133,12 @@ def job(local: Local, obj: ModelVersion, folder: str) -> UnitSpec:
         "signature": obj.spec.signature_uri,
         "folder": folder,
         "dataRoots": list(local.data_roots),
-        "store": str(local.home.models),
+        "store": local.store_url,
     }
     return UnitSpec(
         command=python("training.bring", "--request", "{folder}/request.json", "--out", "{folder}/out"),
         mode="job",
-        env=ENVIRONMENT,
+        env=local.environment,
         files={"request.json": json.dumps(request)},
         outputs=("out/result.json",),
         clears=("out/result.json",),

@@ -91,7 +91,11 @@ def status(obj: Experiment, run: Run, unit: Unit | None, plan: Plan) -> dict[str
         "attempt": attempt,
         "submissionId": f"{run.id}-{attempt}",
         "datasetDigest": run.dataset["digest"],
-        "resolved": {"dataset": {key: run.dataset[key] for key in ("path", "digest", "target", "types")}},
+        "resolved": {
+            "dataset": {key: run.dataset[key] for key in ("path", "digest", "target", "types")},
+            "code": run.code,
+            "counts": run.counts,
+        },
     }
     if before is None:
         cleared = ("stage", "startTime", "completionTime", "currentOptimalTrial")

@@ -14,11 +14,13 @@ from drivers.local.folders import Folder
 from drivers.local.unit import UnitSpec
 from drivers.ray import local as ray
 from drivers.ray.local import Endpoint, Head
-from reconciler.client import SECRETS
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, processes
+from reconciler.kinds.credentials import from_file
 from reconciler.kinds.local import Local
+from reconciler.kinds.ports import moved
 from reconciler.kinds.progress import last_words
+from reconciler.logs import register_secret
 from specs.meta import Reason, parse_quantity
 from specs.ray_cluster import RayCluster
 
@@ -40,9 +42,8 @@ class RayClusterKind:
     resource: type[RayCluster] = RayCluster
 
     def references(self, obj: RayCluster) -> Iterable[Reference]:
-        """The Secret with the token of an existing Ray, if it comes from one."""
-        if (ref := obj.spec.credentials_ref) and ref.secret_key_ref:
-            yield Reference(SECRETS, common.namespace(obj), ref.secret_key_ref.name)
+        """Nothing: a Ray stands for itself."""
+        return ()
 
     def provider(self, obj: RayCluster) -> str:
         """This machine, or the existing Ray."""
@@ -53,8 +54,10 @@ class RayClusterKind:
         return obj.spec.local is not None
 
     async def drivers(self, obj: RayCluster) -> Mapping[str, Driver[Any]]:
-        """Folder and head; or the endpoint."""
+        """Folder and head; or the endpoint. CredentialsInvalid: the file with its token cannot be read."""
         if obj.spec.address is not None:
+            if obj.spec.token_file is not None and not obj.metadata.deletion_timestamp:
+                register_secret(from_file(obj.spec.token_file))
             return {"endpoint": self.local.endpoints}
         return {"head": self.local.heads, "folder": self.local.ray}
 
@@ -76,7 +79,9 @@ class RayClusterKind:
             return suspended(seen, now)
         match seen["folder"]:
             case Present(live=Folder() as folder):
-                size = options(obj)
+                size, head = options(obj), processes.unit_of(seen, "head")
+                if (doing := moved(folder, head, {"ports": ray.ports(), "firstPort": first_port(obj)})) is not None:
+                    return doing
                 return keep(ray.head(folder, str(obj.metadata.uid), size), f"1 node, {size['num_cpus']} CPU", seen, now)
         change = {"ports": ray.ports(), "firstPort": first_port(obj), "generates": [ray.TOKEN]}
         return (Step("create", "folder", "it needs ports and a token of its own", change),)
@@ -92,7 +97,7 @@ class RayClusterKind:
         """Where it is and what it has."""
         match seen.get("endpoint"):
             case Present(live=Endpoint(address=address)):
-                return {"address": address}
+                return {"address": address, "tokenFile": obj.spec.token_file}
         head = head_of(seen)
         up = {"nodes": int(head is not None and head.answers), "rayVersion": installed()}
         if head is not None:
@@ -169,8 +174,13 @@ def options(obj: RayCluster) -> dict[str, int | None]:
 
 
 def first_port(obj: RayCluster) -> int:
-    """Where the search for ports begins: two clusters that start at once do not look at the same ones."""
-    return FIRST_PORT + int(str(obj.metadata.uid).replace("-", "")[:4], 16) % 100 * 200
+    """Where the search for ports begins: two clusters that start at once do not look at the same ones.
+
+    Below 32,768, where outgoing connections take theirs: a port that is free now would be somebody's when Ray starts again.
+    """
+    if obj.metadata.uid is None:  # a plan for what does not exist yet
+        return FIRST_PORT
+    return FIRST_PORT + int(str(obj.metadata.uid).replace("-", "")[:4], 16) % 60 * 200
 
 
 def installed() -> str | None:

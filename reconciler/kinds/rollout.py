@@ -18,6 +18,8 @@ from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
 Row = dict[str, Any]
+REFERENCES = ("experiment", "model")
+"""The parts that are where models come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,9 @@ def _of_version(obj: ModelDeployment, seen: Seen, stay: Choice) -> Choice:
     if missing := common.dependency("ModelVersion", ref.name, seen.get("model")):
         return Choice(stay.digest, stay.model_version, wait=missing)
     live = common.live_object(seen, "model")
-    digest = live.status.get("digest") if live else None
-    return Choice(str(digest), ref.name, f"spec.predictor.model names ModelVersion/{ref.name}")
+    if live is None or not live.status.get("digest"):
+        return Choice(stay.digest, stay.model_version, wait=_without(f"ModelVersion/{ref.name}"))
+    return Choice(str(live.status["digest"]), ref.name, f"spec.predictor.model names ModelVersion/{ref.name}")
 
 
 def _of_experiment(obj: ModelDeployment, seen: Seen, serving: Row | None, stay: Choice) -> Choice:
@@ -139,12 +142,18 @@ def _of_experiment(obj: ModelDeployment, seen: Seen, serving: Row | None, stay: 
     live = common.live_object(seen, "experiment")
     assert live is not None
     model = live.status.get("model") or {}
-    newest, name = str(model.get("digest")), str(model.get("name"))
+    if not model.get("digest"):
+        return Choice(stay.digest, stay.model_version, wait=_without(f"Experiment/{source.name}"))
+    newest, name = str(model["digest"]), str(model.get("name"))
     if serving is None:
         return Choice(newest, name, f"the first model of Experiment/{source.name}")
     if newest == serving["digest"]:
         return Choice(newest, name)
     return _compare(obj, seen, live, serving, stay, newest, name)
+
+
+def _without(whom: str) -> Wait:
+    return Wait(Reason.DEPENDENCY_NOT_READY, f"{whom} has no model yet", common.PATIENCE)
 
 
 def _compare(

@@ -11,7 +11,7 @@ from drivers.contract import Seen, Stop
 from drivers.local.unit import UnitSpec
 from drivers.ray.local import environment
 from reconciler.kinds import common
-from reconciler.kinds.local import ENVIRONMENT, Local, python
+from reconciler.kinds.local import Local, python
 from specs.experiment import Experiment
 from specs.meta import Reason
 from training.runid import CONTINUES, run_id
@@ -26,6 +26,8 @@ class Run:
     """path, digest, columns, target, types."""
     spec: Mapping[str, Any]
     """The Experiment's, defaults filled in."""
+    code: str
+    """Digest of the code that makes it, or made it."""
 
     @classmethod
     def of(cls, obj: Experiment, seen: Seen, code_digest: str) -> Run | Stop | None:
@@ -51,11 +53,18 @@ class Run:
         }
         spec = obj.spec.model_dump(mode="json", exclude_none=True)
         digest = table.status["digest"]
-        found = run_id(
-            uid=str(obj.metadata.uid), dataset_digest=digest, code_digest=code_digest, spec=spec, target=target, types=types
-        )
+
+        def made_by(code: str) -> str:
+            return run_id(
+                uid=str(obj.metadata.uid), dataset_digest=digest, code_digest=code, spec=spec, target=target, types=types
+            )
+
+        code = code_digest
+        if (last := _over(obj)) and last.get("counts") == _counts(spec) and made_by(last["code"]) == last["run"]:
+            code = last["code"]
+        found = made_by(code)
         known = {"digest": digest, "path": table.status["path"], "columns": columns, "target": target, "types": types}
-        return cls(found, known, spec)
+        return cls(found, known, spec, code)
 
     def model_name(self, obj: Experiment, digest: str) -> str:
         """What its ModelVersion is called."""
@@ -64,8 +73,20 @@ class Run:
     @property
     def counts(self) -> str:
         """What may change while the run stays the same."""
-        goal = (self.spec.get("objective") or {}).get("goal")
-        return json.dumps([[self.spec.get(name) for name in CONTINUES], goal, self.spec.get("trialTimeoutSeconds")])
+        return _counts(self.spec)
+
+
+def _counts(spec: Mapping[str, Any]) -> str:
+    goal = (spec.get("objective") or {}).get("goal")
+    return json.dumps([[spec.get(name) for name in CONTINUES], goal, spec.get("trialTimeoutSeconds")])
+
+
+def _over(obj: Experiment) -> dict[str, Any] | None:
+    """The run that made a model, if that is how things stand: a newer anneal is no reason to search the same table again."""
+    status = obj.status
+    if status is None or status.completion_time is None or not (recorded := status.resolved) or "code" not in recorded:
+        return None
+    return {"run": status.run_id, "code": recorded["code"], "counts": recorded.get("counts")}
 
 
 def folder(local: Local, run: Run) -> str:
@@ -73,11 +94,18 @@ def folder(local: Local, run: Run) -> str:
     return str(local.home.runs / run.id)
 
 
+def finished(obj: Experiment, run: Run) -> int:
+    """How many trials of this run are known to be over: with fewer the job must not go on, for it would run them again."""
+    if obj.status is None or obj.status.run_id != run.id:
+        return 0
+    return sum(count or 0 for count in (obj.status.trials_succeeded, obj.status.trials_failed, obj.status.trials_early_stopped))
+
+
 def job(local: Local, obj: Experiment, run: Run, seen: Seen) -> UnitSpec:
     """The process that makes the run, on the cluster as it is now."""
     cluster, place = common.live_object(seen, "cluster"), folder(local, run)
     ray: dict[str, Any] | None = None
-    env = dict(ENVIRONMENT)
+    env = dict(local.environment)
     if cluster is not None and cluster.status.get("address"):
         ray = {"address": cluster.status["address"], "token_file": cluster.status.get("tokenFile")}
         env |= environment(str(cluster.status["tokenFile"])) if cluster.status.get("tokenFile") else {}
@@ -85,10 +113,10 @@ def job(local: Local, obj: Experiment, run: Run, seen: Seen) -> UnitSpec:
         "experiment": run.spec,
         "dataset": run.dataset,
         "ray": ray,
-        "store": str(local.home.models),
+        "store": local.store_url,
         "uid": obj.metadata.uid,
         "name": obj.metadata.name,
-        "incumbent": None,
+        "finished": finished(obj, run),
     }
     return UnitSpec(
         command=python("training.job", "--run", place),

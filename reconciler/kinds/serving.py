@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.contract import Present, Seen
+from drivers.contract import Plan, Present, Seen
 from drivers.local.folders import Folder
 from drivers.local.unit import Unit, UnitSpec
-from reconciler.kinds import common, processes
-from reconciler.kinds.local import ENVIRONMENT, Local, python
+from reconciler.kinds import common, ports, processes
+from reconciler.kinds.local import Local, python
 from specs.model_deployment import ModelDeployment
 
 FIRST_PORT = 8437
@@ -28,7 +28,8 @@ def folder_of(seen: Seen) -> Folder | None:
 
 def folder_name(obj: ModelDeployment) -> str:
     """Short: the sockets of the web app lie in it."""
-    return f"{str(obj.metadata.name)[:24]}-{str(obj.metadata.uid).replace('-', '')[:8]}"
+    uid = str(obj.metadata.uid or "").replace("-", "")[:8]  # none in a plan for what does not exist yet
+    return f"{str(obj.metadata.name)[:24]}-{uid}".rstrip("-")
 
 
 def config(local: Local, obj: ModelDeployment, port: int | str) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def config(local: Local, obj: ModelDeployment, port: int | str) -> dict[str, Any
         "namespace": common.namespace(obj),
         "broker": BROKER_SECRET if spec.broker else "filesystem",
         "results": "filesystem",
-        "store": str(local.home.models),
+        "store": local.store_url,
         "host": spec.local.host if spec.local else "127.0.0.1",
         "port": port,
         "limits": limits | {"timeoutSeconds": timeout, "taskTimeLimitSeconds": max(60, 2 * timeout)},
@@ -55,6 +56,13 @@ def make_folder(local: Local, obj: ModelDeployment) -> dict[str, Any]:
     documents = {"config.json": config(local, obj, "{port.http}"), "routes.json": {"revisions": []}}
     name = folder_name(obj)
     return {"name": name, "documents": documents, "ports": {"http": 1}, "folders": ["state"], **chosen}
+
+
+def other_port(obj: ModelDeployment, folder: Folder, web: Unit | None) -> Plan | None:
+    """What is to be done where a stranger has the port: another one, or a person's word if the spec names it."""
+    if obj.spec.local and obj.spec.local.port:
+        return ports.wanted_by_name(folder, web, "spec.local.port")
+    return ports.moved(folder, web, {"ports": {"http": 1}, "firstPort": FIRST_PORT})
 
 
 def port_of(obj: ModelDeployment, folder: Folder) -> int:
@@ -81,7 +89,7 @@ def web(local: Local, obj: ModelDeployment, folder: Folder) -> UnitSpec:
     """The web app."""
     return UnitSpec(
         command=python("serving.web", "--config", f"{folder.path}/config.json"),
-        env=ENVIRONMENT,
+        env=local.environment,
         label=_hash(config(local, obj, port_of(obj, folder))),
         grace_seconds=obj.spec.predictor.timeout + 10.0,
     )
@@ -93,7 +101,7 @@ def worker(local: Local, obj: ModelDeployment, folder: Folder, revision: Mapping
     where = f"{folder.path}/config.json"
     return UnitSpec(
         command=python("serving.worker", "--config", where, "--revision", number, "--digest", digest, "--index", str(index)),
-        env=ENVIRONMENT,
+        env=local.environment,
         label=_hash(config(local, obj, port_of(obj, folder))),
         grace_seconds=obj.spec.predictor.timeout + 10.0,
     )
@@ -104,13 +112,13 @@ def preflight_label(revision: Mapping[str, Any]) -> str:
     return f"{revision['revision']} {revision['digest']}"
 
 
-def preflight(folder: Folder, revision: Mapping[str, Any]) -> UnitSpec:
+def preflight(local: Local, folder: Folder, revision: Mapping[str, Any]) -> UnitSpec:
     """Load the model where it would serve, predict its golden rows, measure."""
     where, digest = f"{folder.path}/config.json", str(revision["digest"])
     return UnitSpec(
         command=python("serving.preflight", "--config", where, "--digest", digest, "--out", "{folder}/result.json"),
         mode="job",
-        env=ENVIRONMENT,
+        env=local.environment,
         outputs=("result.json",),
         clears=("result.json",),
         label=preflight_label(revision),
@@ -124,12 +132,12 @@ def score(local: Local, experiment: Mapping[str, Any], digests: tuple[str, str])
         "digests": list(digests),
         "dataset": (status.get("resolved") or {}).get("dataset"),
         "experiment": spec,
-        "store": str(local.home.models),
+        "store": local.store_url,
     }
     return UnitSpec(
         command=python("training.score", "--request", "{folder}/request.json", "--out", "{folder}/result.json"),
         mode="job",
-        env=ENVIRONMENT,
+        env=local.environment,
         files={"request.json": json.dumps(request)},
         outputs=("result.json",),
         clears=("result.json",),

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 
 from serving.app.context import reply, service
+from serving.app.modelpage import held
 from serving.app.openapi import document
 
 blueprint = Blueprint("docs", __name__)
@@ -41,7 +42,8 @@ def page() -> Response:
         for method, operation in methods.items()
     ]
     return Response(
-        render_template("docs.html", operations=operations, curls=curls, signature=known.signature), mimetype="text/html"
+        render_template("docs.html", operations=operations, curls=curls, signature=known.signature, held=held),
+        mimetype="text/html",
     )
 
 
@@ -53,4 +55,4 @@ def _document() -> dict[str, Any]:
 
 def _curl(url: str, body: Any, options: str = "") -> str:
     text = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
-    return f"curl {options}--json '{text}' \\\n  {url}"
+    return f"curl {options}{url} \\\n  -H 'Content-Type: application/json' \\\n  -d '{text}'"

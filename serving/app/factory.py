@@ -25,8 +25,8 @@ from serving.wire.columns import FieldError, Invalid, Malformed
 log = structlog.get_logger(__name__)
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -41,6 +41,12 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     RecordDown: (503, "the record of requests cannot be reached; try again in a moment"),
     ModelUnusable: (503, "the model cannot be read; try again in a moment"),
 }
+PLAIN: dict[int, str] = {
+    404: "there is nothing at this address",
+    405: "this address does not take that method",
+    413: "that is more than is accepted at once; split it into smaller parts",
+}
+"""Instead of what the framework says by itself."""
 
 
 def make_app(config: Config, service: Service | None = None) -> Flask:
@@ -104,6 +110,8 @@ def _answer(error: Exception) -> Response:
             if error.response is not None:
                 return error.response  # type: ignore[return-value]
             code, message = error.code or 500, error.description or error.name
+            if message == type(error).description:
+                message = PLAIN.get(code, message)
             extra = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
         case _ if type(error) in ANSWERS:
             code, message = ANSWERS[type(error)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from modelstore.signature import Column, Signature
+from serving.app.words import label, shown
 from serving.message import Columns
 from serving.records import Job
 from serving.wire.columns import FieldError, Invalid, read
@@ -38,9 +39,8 @@ class Field:
 
     @property
     def title(self) -> str:
-        """The name as words: bill_length_mm → Bill length mm."""
-        words = self.column.name.replace("_", " ").strip()
-        return words[:1].upper() + words[1:]
+        """The name as words: bill_length_mm → Bill length (mm)."""
+        return label(self.column.name)
 
     @property
     def widget(self) -> Widget:
@@ -61,13 +61,16 @@ class Field:
         """What can be chosen: value and label."""
         if self.column.kind == "boolean":
             return [("true", "Yes"), ("false", "No")]
-        return [(one, one) for one in self.column.categories or ()]
+        known = [(one, one) for one in self.column.categories or ()]
+        return known if not self.text or self.text in dict(known) else [*known, (self.text, self.text)]
 
     @property
     def hint(self) -> str:
         """What the training data held."""
         low, high = self.column.minimum, self.column.maximum
-        return f"{shown(low)} to {shown(high)} in the training data" if low is not None and high is not None else ""
+        if low is not None and high is not None:
+            return f"{shown(low)} to {shown(high)} in the training data"
+        return f"{len(self.column.categories or ())} values are known; they are suggested" if self.widget == "suggest" else ""
 
     @property
     def unusual(self) -> str:
@@ -85,6 +88,11 @@ class Field:
 def example(signature: Signature) -> list[Field]:
     """The form with a typical row filled in."""
     return [Field(column, _text(column, column.example), column.example) for column in signature.inputs]
+
+
+def blank(signature: Signature) -> list[Field]:
+    """The form with nothing in it."""
+    return [Field(column) for column in signature.inputs]
 
 
 def read_form(signature: Signature, given: dict[str, str]) -> list[Field]:
@@ -126,21 +134,3 @@ def _text(column: Column, value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-def shown(value: Any) -> str:
-    """A value as a person reads it."""
-    match value:
-        case None:
-            return "not known"
-        case bool():
-            return "Yes" if value else "No"
-        case int():
-            return f"{value:,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(value)
-        case float():
-            if value.is_integer() and abs(value) < 1e15:
-                return shown(int(value))
-            text = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-            return text.replace(",", "\u202f")
-        case _:
-            return str(value)

@@ -15,6 +15,7 @@ from serving.app import pages
 from serving.app.api import CSV, about
 from serving.app.context import enter, page_wanted, reply
 from serving.app.service import Service
+from serving.app.words import moment
 from serving.models import Known
 from serving.records import Job
 from serving.wire import oip, rows, table
@@ -62,9 +63,9 @@ def _known(serving: Service, job: Job) -> Known:
 
 
 def _body(serving: Service, job: Job) -> dict[str, Any]:
-    found: dict[str, Any] = {"id": job.id, "state": job.state, "rows": job.rows, "accepted": pages.moment(job.accepted)}
+    found: dict[str, Any] = {"id": job.id, "state": job.state, "rows": job.rows, "accepted": moment(job.accepted)}
     if job.finished is not None:
-        found["finished"] = pages.moment(job.finished)
+        found["finished"] = moment(job.finished)
     if job.failure is not None:
         found["error"] = {"reason": job.failure.reason, "message": job.failure.message}
     if job.state == "SUCCEEDED":

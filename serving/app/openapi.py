@@ -6,7 +6,8 @@ from typing import Any
 
 from modelstore.signature import Column, Signature
 from serving.config import Config
-from serving.wire.oip import outputs_of
+from serving.wire.columns import largest
+from serving.wire.oip import MAX_OUTPUTS, outputs_of
 
 JSON = "application/json"
 
@@ -191,7 +192,7 @@ def value_schema(column: Column) -> dict[str, Any]:
     """What one value of an input may be."""
     match column.kind:
         case "numeric":
-            return {"type": ["number", "null"], "minimum": -(2**63), "maximum": 2**63}
+            return {"type": ["number", "null"], "minimum": -largest(column), "maximum": largest(column)}
         case "boolean":
             return {"type": ["boolean", "null"]}
         case "datetime":
@@ -302,7 +303,7 @@ def _inference_request(signature: Signature) -> dict[str, Any]:
                     "description": "[rows] or [rows, 1]",
                 },
                 "datatype": {"const": column.datatype},
-                "data": {"type": "array", "items": value_schema(column), "description": _describe(column)},
+                "data": {"type": "array", "items": value_schema(column), "minItems": 1, "description": _describe(column)},
             },
             "required": ["name", "shape", "datatype", "data"],
         }
@@ -311,7 +312,7 @@ def _inference_request(signature: Signature) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "id": {"type": "string", "maxLength": 256},
+            "id": {"type": ["string", "null"], "maxLength": 256},
             "inputs": {
                 "type": "array",
                 "prefixItems": tensors,
@@ -320,8 +321,13 @@ def _inference_request(signature: Signature) -> dict[str, Any]:
                 "maxItems": len(tensors),
             },
             "outputs": {
-                "type": "array",
-                "items": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+                "type": ["array", "null"],
+                "items": {
+                    "type": "object",
+                    "properties": {"name": {"enum": [name for name, _, _ in outputs_of(signature)]}},
+                    "required": ["name"],
+                },
+                "maxItems": MAX_OUTPUTS,
             },
         },
         "required": ["inputs"],

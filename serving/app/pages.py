@@ -1,22 +1,24 @@
-"""What a person sees: a form made from the signature, the result, one's recent requests, a page about the model. No script.
+"""What a person sees: a form made from the signature, the result, one's recent requests, a page about the model.
 
 A form is answered through the record, like everything that is accepted: so a result has an address that can be kept and shared.
+All of it works without a script; static/anneal.js adds comfort.
 """
 
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+import zlib
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request
 
 from modelstore.signature import Signature
-from serving.app import form
+from serving.app import form, words
 from serving.app.context import enter, service
 from serving.app.form import Field
-from serving.app.modelpage import Shown, describe, headline
+from serving.app.modelpage import describe, headline
+from serving.app.result import Shown
 from serving.app.service import Service
 from serving.message import Columns
 from serving.records import Job, RecordDown
@@ -29,43 +31,30 @@ VISITOR = "visitor"
 VISITOR_SECONDS = 30 * 24 * 3600
 RECENT = 50
 POLL_SECONDS = 2
+ASSETS = f"{zlib.crc32(b''.join(file.read_bytes() for file in sorted((HERE / 'static').iterdir()))):x}"
+"""Stands in the addresses of style and script, so that a browser fetches those of a new version."""
 
 
-blueprint.add_app_template_filter(form.shown, "shown")
-
-
-@blueprint.app_template_filter("moment")
-def moment(at: float) -> str:
-    """A time as RFC 3339, in UTC."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@blueprint.app_template_filter("clock")
-def clock(at: float) -> str:
-    """A time for people."""
-    return datetime.fromtimestamp(at, UTC).strftime("%-d %b %H:%M UTC")
-
-
-@blueprint.app_template_filter("span")
-def span(seconds: int) -> str:
-    """A length of time for people."""
-    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= size:
-            number = round(seconds / size)
-            return f"{number} {word}{'s' if number != 1 else ''}"
-    return "no time"
+for one in (words.shown, words.moment, words.clock, words.span, words.number, words.label):
+    blueprint.add_app_template_filter(one, one.__name__)
 
 
 @blueprint.app_context_processor
 def _common() -> dict[str, Any]:
-    return {"app_name": service().config.name, "path": request.path}
+    return {"app_name": service().config.name, "path": request.path, "assets": ASSETS}
 
 
 @blueprint.get("/")
 def index() -> Response:
-    """The form, with an example filled in."""
+    """The form: with an example, with what an earlier request asked (?from=ID), or with nothing (?empty)."""
     serving = enter("page")
     _, known = serving.route()
+    earlier = serving.records.get(request.args["from"][:64]) if "from" in request.args else None
+    fields = form.fields_of(known.signature, earlier) if earlier else []
+    if fields:
+        return _form(serving, fields, about="again")
+    if "empty" in request.args:
+        return _form(serving, form.blank(known.signature), about="empty")
     return _form(serving, form.example(known.signature))
 
 
@@ -84,7 +73,7 @@ def submit() -> Response:
     try:
         job = serving.accept(prepare, form="page", visitor=visitor)
     except Invalid as error:
-        return _form(serving, fields, error, 422)
+        return _form(serving, fields, error, 422, about="form")
     serving.wait(job.id, serving.config.limits.timeout_seconds)
     return _seen(redirect(f"/requests/{job.id}", 303), visitor)
 
@@ -131,16 +120,15 @@ def result(serving: Service, job: Job) -> Response:
     if job.expired:
         return _page("expired.html", 410, job=job)
     known = serving.library.get(job.digest)
-    page = _page(
-        "result.html", job=job, shown=Shown.of(known, job), fields=form.fields_of(known.signature, job), poll=POLL_SECONDS,
+    return _page(
+        "result.html", 202 if job.state == "PENDING" else 200, job=job, shown=Shown.of(known, job),
+        fields=form.fields_of(known.signature, job), poll=POLL_SECONDS, ttl=serving.config.limits.result_ttl_seconds,
     )  # fmt: skip
-    if job.state == "PENDING":
-        page.headers["Refresh"] = str(POLL_SECONDS)
-        page.status_code = 202
-    return page
 
 
-def _form(serving: Service, fields: list[Field], error: Invalid | None = None, code: int = 200, about: str = "form") -> Response:
+def _form(
+    serving: Service, fields: list[Field], error: Invalid | None = None, code: int = 200, about: str = "example"
+) -> Response:
     _, known = serving.route()
     return _page(
         "form.html", code, fields=fields, signature=known.signature, error=error, about=about, headline=headline(known),
@@ -156,7 +144,7 @@ def _recent(serving: Service, limit: int = RECENT) -> list[dict[str, Any]]:
         found = serving.records.recent(visitor, limit)
     except RecordDown:
         return []
-    return [{"job": job, "label": form.shown(job.labels[0]) if job.labels else None} for job in found]
+    return [{"job": job, "label": words.shown(job.labels[0]) if job.labels else None} for job in found]
 
 
 def _page(name: str, code: int = 200, **values: Any) -> Response:

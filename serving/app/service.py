@@ -22,6 +22,7 @@ from serving.broker.replies import Inbox, inbox
 from serving.coalesce import Coalescer, Moved
 from serving.config import Config
 from serving.message import Answer, Ask, Columns, Failure
+from serving.metrics import metrics
 from serving.models import Known, Library
 from serving.records import Job, RecordDown, Records, connect
 from serving.routes import Route, Routes
@@ -239,20 +240,22 @@ class Service:
                 self._move(job, now)
         for job in self.records.overdue(now, RESEND_SECONDS):
             if now - job.accepted > limits.job_deadline_seconds:
-                self.records.fail(job.id, Failure("Unanswered", "no worker answered before the deadline"), now)
+                self._bury(job, Failure("Unanswered", "no worker answered before the deadline"), now)
             else:
                 self._publish(job.queue, Ask(uuid.uuid4().hex, jobs=[job.id], attempts=1))
                 self.records.sent([job.id], now)
         self.records.expire(now, limits.result_ttl_seconds)
+
+    def _bury(self, job: Job, failure: Failure, now: float) -> None:
+        if self.records.fail(job.id, failure, now):
+            metrics().dead.labels(str(job.revision), failure.reason).inc()
 
     def _move(self, job: Job, now: float) -> None:
         """Its revision is gone: the one that is served answers it, if it takes the same inputs."""
         route, known = self.route()
         columns = job.columns or {}
         if set(columns) != set(known.signature.names()):
-            self.records.fail(
-                job.id, Failure("WrongModel", "the model it was meant for is gone, and the new one takes other inputs"), now
-            )
+            self._bury(job, Failure("WrongModel", "the model it was meant for is gone, and the new one takes other inputs"), now)
             return
         self.records.move(job.id, route.revision, route.digest, route.queue)
         self._publish(route.queue, Ask(uuid.uuid4().hex, jobs=[job.id]))

@@ -6,6 +6,8 @@ A message is acknowledged after it was answered; one whose worker died or ran ou
 from __future__ import annotations
 
 import contextlib
+import socket
+import time
 from typing import Any
 
 import orjson
@@ -20,15 +22,26 @@ from serving.message import TASK, Ask
 
 BROKER_SAFETY = 12
 """A quorum queue drops to the dead-letter queue after so many returns: a net below our own, smaller, limit."""
+UNUSED_SECONDS = 7 * 24 * 3600
+"""A revision's queue that has had no worker for so long goes: accepted requests have long been answered or given up by then."""
+AWAY_SECONDS = 0.5
+RETRY_SECONDS = 0.2
+CONNECT_SECONDS = 2
+ANSWER_SECONDS = 5
+"""A broker that takes longer is away: whoever waits hears of it instead of waiting on."""
 
 
 class BrokerDown(Exception):
     """A message could not be put on its queue."""
 
 
-def make(config: Config) -> Celery:
-    """The application of one deployment. Connects to nothing yet."""
+def make(config: Config, consumer: str = "") -> Celery:
+    """The application of one deployment; `consumer` is the name of the process if it takes messages. Connects to nothing yet."""
     folder.register()
+    if config.broker_is("redis", "rediss"):
+        from serving.broker import redis
+
+        redis.register()
     registry.register("json", _dumps, orjson.loads, content_type="application/json", content_encoding="utf-8")
     app = Celery("serving", broker=f"{folder.SCHEME}://localhost" if config.embedded else config.broker, set_as_current=False)
     app.conf.update(
@@ -39,7 +52,8 @@ def make(config: Config) -> Celery:
         worker_hijack_root_logger=False, worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True, broker_connection_max_retries=None,
-        broker_transport_options=transport_options(config), broker_pool_limit=4,
+        broker_transport_options=transport_options(config, consumer), broker_pool_limit=4,
+        broker_heartbeat=0,  # a worker that computes sends none; the kernel's keepalive finds a peer that is gone
         task_create_missing_queues=False, task_queues=[], enable_utc=True, event_queue_exclusive=False,
     )  # fmt: skip
     return app
@@ -49,28 +63,35 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def transport_options(config: Config) -> dict[str, Any]:
+def transport_options(config: Config, consumer: str = "") -> dict[str, Any]:
     """What the transport needs to keep our promises."""
     if config.embedded:
         return {"folder": str(config.broker_folder)}
-    if config.broker.startswith(("redis:", "rediss:")):
-        # Redis hands out again what was not acknowledged for so long; it knows nothing of connections that died.
+    if config.broker_is("redis", "rediss"):
+        from serving.broker import redis
+
         return {
+            # after so long a message comes back that its own consumer forgot, as when a connection broke; not those of the dead
             "visibility_timeout": config.limits.task_time_limit_seconds + 10,
-            "socket_timeout": 5,
-            "socket_connect_timeout": 2,
-        }
-    return {"confirm_publish": True, "connect_timeout": 2, "read_timeout": None, "write_timeout": 5}
+            "socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": CONNECT_SECONDS, "health_check_interval": 10,
+            **(redis.options(config, consumer) if consumer else {}),
+        }  # fmt: skip
+    return {
+        "confirm_publish": True, "connect_timeout": CONNECT_SECONDS, "write_timeout": ANSWER_SECONDS,
+        "read_timeout": None if consumer else ANSWER_SECONDS,
+        "socket_settings": {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
+    }  # fmt: skip
 
 
 def queue(config: Config, name: str) -> Queue:
     """A revision's queue: durable; on RabbitMQ a quorum queue with a delivery limit and a dead-letter queue beside it."""
     full = queue_name(config, name)
     arguments = None
-    if config.broker.startswith(("amqp:", "amqps:", "pyamqp:")):
+    if config.broker_is("amqp", "amqps", "pyamqp"):
         arguments = {
             "x-queue-type": "quorum",
             "x-delivery-limit": BROKER_SAFETY,
+            "x-expires": UNUSED_SECONDS * 1000,
             "x-consumer-timeout": config.limits.broker_patience * 1000,
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": f"{full}.dead",
@@ -82,7 +103,7 @@ def declare(config: Config, app: Celery, name: str) -> None:
     """Make the queue, and its dead-letter queue where the broker has such. Raises BrokerDown."""
     try:
         with app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=5)
+            connection.ensure_connection(max_retries=1, interval_start=RETRY_SECONDS, timeout=ANSWER_SECONDS)
             channel = connection.default_channel
             wanted = queue(config, name)
             if wanted.queue_arguments:
@@ -99,22 +120,26 @@ class Publisher:
         self._config, self._app = config, app
         self._producer: Any = None
         self._queues: dict[str, Queue] = {}
+        self._away_until = 0.0
 
     def publish(self, name: str, ask: Ask) -> None:
         """Put one message on the queue, and return when the broker has it. Raises BrokerDown."""
+        if time.monotonic() < self._away_until:  # who stood in line behind a timeout does not wait for the next one
+            raise BrokerDown(f"cannot put a message on queue {name}: the broker did not answer a moment ago")
         for attempt in (0, 1):
             try:
                 self._send(name, ask)
                 return
             except Exception as error:  # every transport has its own errors
                 self.close()
-                if attempt:
+                if attempt or "Timeout" in type(error).__name__:
+                    self._away_until = time.monotonic() + AWAY_SECONDS
                     raise BrokerDown(f"cannot put a message on queue {name}: {type(error).__name__}") from error
 
     def _send(self, name: str, ask: Ask) -> None:
         if self._producer is None:
             connection = self._app.connection_for_write()
-            connection.ensure_connection(max_retries=1, timeout=2)
+            connection.ensure_connection(max_retries=1, interval_start=RETRY_SECONDS, timeout=CONNECT_SECONDS)
             self._producer = self._app.amqp.Producer(connection.default_channel, auto_declare=False)
         if name not in self._queues:
             declare(self._config, self._app, name)
@@ -122,7 +147,7 @@ class Publisher:
         self._app.send_task(
             TASK, (ask.dump(),), task_id=f"{ask.id}-{ask.part}" if ask.part is not None else ask.id,
             producer=self._producer, queue=self._queues[name], declare=(), retry=False,
-            argsrepr="-", kwargsrepr="-", ignore_result=True, delivery_mode=2,
+            argsrepr="-", kwargsrepr="-", ignore_result=True, delivery_mode=2, confirm_timeout=ANSWER_SECONDS,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -131,4 +156,4 @@ class Publisher:
         self._queues.clear()
         if producer is not None:
             with contextlib.suppress(Exception):
-                producer.connection.release()
+                producer.connection.collect(CONNECT_SECONDS)  # without a farewell, which a broker that hangs would never answer

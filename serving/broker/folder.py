@@ -129,9 +129,12 @@ class Channel(virtual.Channel):
             while ahead:
                 name = ahead.popleft()
                 taken = holder.folder / f"{queue}@{name}"
-                with contextlib.suppress(FileNotFoundError):  # another consumer was faster
+                try:
                     (folder / name).rename(taken)
                     return self._read(taken)
+                except FileNotFoundError:  # another consumer was faster, or somebody removed our own folder
+                    if not holder.folder.is_dir():
+                        holder = self._hold()
             with contextlib.suppress(FileNotFoundError):
                 ahead.extend(sorted(name for name in os.listdir(folder) if name.endswith(".msg")))
         if time.monotonic() >= self._next_look:
@@ -151,6 +154,8 @@ class Channel(virtual.Channel):
         return message
 
     def _hold(self) -> Holder:
+        if self._holder:
+            self._holder.close()
         self._holder = Holder(self.root)
         return self._holder
 
@@ -218,7 +223,7 @@ class Transport(virtual.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
-        self._bells: dict[str, int] = {}
+        self._bells: dict[str, tuple[Path, int]] = {}
         self._own: tuple[int, int] | None = None
 
     def wake(self) -> None:
@@ -239,9 +244,12 @@ class Transport(virtual.Transport):
                 left = WAIT_SECONDS if end is None else min(WAIT_SECONDS, end - time.monotonic())
             if left <= 0:
                 raise TimeoutError
-            for handle in select.select(bells, [], [], left)[0]:
+            rung = select.select(bells, [], [], left)[0]
+            for handle in rung:
                 with contextlib.suppress(BlockingIOError):
                     os.read(handle, 4096)
+            if not rung:
+                self._check_bells()
 
     def _listen(self) -> list[int]:
         """The bells of the queues that are consumed. They stand before the queue is looked at, so that nothing is missed."""
@@ -254,13 +262,20 @@ class Transport(virtual.Transport):
                     folder.mkdir(parents=True, exist_ok=True)
                     fifo = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
                     os.mkfifo(fifo, 0o600)
-                    self._bells[queue] = os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        return [self._own[0], *self._bells.values()]
+                    self._bells[queue] = fifo, os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        return [self._own[0], *(handle for _, handle in self._bells.values())]
+
+    def _check_bells(self) -> None:
+        """A bell that somebody removed is hung up again."""
+        for queue, (fifo, handle) in list(self._bells.items()):
+            if not fifo.exists():
+                os.close(handle)
+                del self._bells[queue]
 
     def close_connection(self, connection: Any) -> None:
         """Let go of everything."""
         super().close_connection(connection)
-        for handle in self._bells.values():
+        for _, handle in self._bells.values():
             os.close(handle)
         self._bells.clear()
         if self._own:

@@ -53,6 +53,7 @@ MAX_FRAME = 512 * 1024 * 1024
 SEND_SECONDS = 5.0
 """A web process that does not read for so long is given up."""
 PAUSE_SECONDS = 0.5
+POP_SECONDS = 1
 KEPT_SECONDS = 120
 
 
@@ -155,14 +156,14 @@ class RedisInbox:
 
     def __init__(self, config: Config, name: str, deliver: Callable[[bytes], None]) -> None:
         self.address = f"redis:{prefix(config)}:replies:{name}"
-        self._redis, self._deliver, self._over = client(config.results), deliver, False
+        self._redis, self._deliver, self._over = client(config.results, POP_SECONDS + SEND_SECONDS), deliver, False
         Thread(target=self._run, name="replies", daemon=True).start()
 
     def _run(self) -> None:
         key = self.address.removeprefix("redis:")
         while not self._over:
             try:
-                found = self._redis.blpop([key], timeout=1)
+                found = self._redis.blpop([key], timeout=POP_SECONDS)
             except Exception:  # Redis is away: who waits gets 503 at the end of its patience
                 time.sleep(PAUSE_SECONDS)
                 continue
@@ -190,11 +191,16 @@ class RedisOutbox:
         return True
 
 
-def client(url: str) -> Any:
-    """A client of Redis that gives up within two seconds."""
+def client(url: str, seconds: float = 1.5) -> Any:
+    """A client of Redis that gives up after so many seconds. A connection that was closed is made once more, a timeout is not."""
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    return redis.Redis.from_url(url, socket_connect_timeout=1.5, socket_timeout=5.0, health_check_interval=30)
+    return redis.Redis.from_url(
+        url, socket_connect_timeout=min(seconds, 1.5), socket_timeout=seconds, health_check_interval=30,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    )  # fmt: skip
 
 
 def prefix(config: Config) -> str:

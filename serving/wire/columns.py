@@ -6,10 +6,10 @@ Checked here, once, before anything is queued. Missing is None afterwards, whate
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import isnan
 from typing import Any, Final
 
 from modelstore.signature import Column, Signature
@@ -17,6 +17,11 @@ from serving.message import Columns
 
 MAX_ERRORS: Final = 20
 MAX_TEXT: Final = 10_000
+LARGE: Final = 1e30
+"""Numbers beyond this are refused, and those beyond a thousand times what the model has seen if that is more: squared or weighted
+they are infinite, and what a model says of infinity is not a prediction."""
+MAX_QUOTED: Final = 40
+"""So much of a wrong value is repeated in the error."""
 _NUMBERS: Final = frozenset({int, float, type(None)})
 _TEXTS: Final = frozenset({str, type(None)})
 _TRUTHS: Final = frozenset({bool, type(None)})
@@ -57,13 +62,12 @@ def check(column: Column, values: list[Any], path: Path) -> list[Any]:
     kinds = set(map(type, values))
     match column.kind:
         case "numeric":
-            if kinds <= _NUMBERS and (float not in kinds or all(map(_finite, values))) and (int not in kinds or _small(values)):
+            most = largest(column)
+            if kinds <= _NUMBERS and _within(values, most, kinds) and (int not in kinds or _small(values)):
                 return (
-                    values
-                    if float not in kinds
-                    else [None if value is not None and math.isnan(value) else value for value in values]
+                    values if float not in kinds else [None if value is not None and isnan(value) else value for value in values]
                 )
-            return _each(values, path, _number)
+            return _each(values, path, lambda value: _number(value, most))
         case "boolean":
             return values if kinds <= _TRUTHS else _each(values, path, _truth)
         case "datetime":
@@ -72,8 +76,16 @@ def check(column: Column, values: list[Any], path: Path) -> list[Any]:
             return values if kinds <= _TEXTS and _short(values) else _each(values, path, _text)
 
 
-def _finite(value: Any) -> bool:
-    return value is None or not math.isinf(value)
+def largest(column: Column) -> float:
+    """The largest magnitude that a numeric input takes."""
+    seen = [abs(bound) for bound in (column.minimum, column.maximum) if isinstance(bound, (int, float))]
+    return max(LARGE, 1000 * max(seen, default=0.0))
+
+
+def _within(values: list[Any], most: float, kinds: set[type]) -> bool:
+    if type(None) not in kinds and -most <= min(values) and max(values) <= most:
+        return True  # quick; a NaN among them is passed over, or makes it false
+    return all(value is None or -most <= value <= most or isnan(value) for value in values)
 
 
 def _small(values: list[Any]) -> bool:
@@ -98,21 +110,21 @@ def _each(values: list[Any], path: Path, read: Callable[[Any], Any]) -> list[Any
     return found
 
 
-def _number(value: Any) -> float | int | None:
+def _number(value: Any, most: float) -> float | int | None:
     if type(value) is bool or not isinstance(value, (int, float)):
         raise ValueError(f"expected a number, got {_called(value)}")
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise ValueError("the number does not fit into 64 bits")
-    if math.isinf(value):
-        raise ValueError("infinite numbers are not accepted; null is a missing value")
-    return None if math.isnan(value) else value
+    if abs(value) > most:
+        raise ValueError(f"the number is beyond ±{most:g}; null is a missing value")
+    if isnan(value):
+        return None
+    return float(value) if isinstance(value, int) and not -(2**63) <= value < 2**64 else value
 
 
 def _truth(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        if math.isnan(value):
+        if isnan(value):
             return None
         if value in {0, 1}:
             return bool(value)
@@ -120,7 +132,7 @@ def _truth(value: Any) -> bool | None:
 
 
 def _moment(value: Any) -> str | None:
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and isnan(value):
         return None
     if not isinstance(value, str):
         raise ValueError(f"expected a date or time as text (ISO 8601), got {_called(value)}")
@@ -135,7 +147,7 @@ def _moment(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and isnan(value):
         return None
     if not isinstance(value, str):
         raise ValueError(f"expected a text, got {_called(value)}")
@@ -179,16 +191,16 @@ _SAID: Final = {
 
 
 def read(column: Column, text: str) -> Any:
-    """The value that a person wrote, None if the field is empty. Raises ValueError."""
+    """The value that a person wrote, None if the field is empty or says that it is not known. Raises ValueError."""
     text = text.strip()
-    if not text or (column.kind != "categorical" and text.lower() in _MISSING):
+    if text.lower() in _MISSING and text not in (column.categories or ()):  # NA may be a country
         return None
     match column.kind:
         case "numeric":
-            return _read_number(text)
+            return _read_number(text, largest(column))
         case "boolean":
             if (said := _SAID.get(text.lower())) is None:
-                raise ValueError("expected yes or no")
+                raise ValueError(f"expected yes or no, got {_quoted(text)}")
             return said
         case "datetime":
             return _moment(text)
@@ -196,15 +208,20 @@ def read(column: Column, text: str) -> Any:
             return _text(text)
 
 
-def _read_number(text: str) -> float | int | None:
+def _read_number(text: str, most: float) -> float | int | None:
+    value: float | int
     try:
-        return _number(int(text))
+        value = int(text)
     except ValueError:
-        pass
-    try:
-        return _number(float(text))
-    except ValueError:
-        raise ValueError("expected a number") from None
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"expected a number, got {_quoted(text)}") from None
+    return _number(value, most)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text[:MAX_QUOTED]}{"…" if len(text) > MAX_QUOTED else ""}"'
 
 
 def known(signature: Signature, names: Iterable[str], path: Callable[[str], str]) -> None:

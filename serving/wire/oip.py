@@ -23,6 +23,7 @@ from serving.wire.rows import parse_json
 
 HEADER: Final = "Inference-Header-Content-Length"
 PROBABILITIES: Final = "probabilities"
+MAX_OUTPUTS: Final = 8
 _ARRAYS: Final = {
     "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
     "FP32": "f", "FP64": "d",
@@ -85,7 +86,7 @@ def _tensors(
         if rows > max_rows:
             raise wrong(f"{path}.shape", f"{rows} rows are too many: {max_rows} at most")
         datatype = tensor.get("datatype")
-        if datatype not in _TAKES[column.kind]:
+        if not isinstance(datatype, str) or datatype not in _TAKES[column.kind]:
             raise wrong(f"{path}.datatype", f"expected {column.datatype}, got {str(datatype)[:20]}")
         size = (
             (tensor.get("parameters") or {}).get("binary_data_size")
@@ -122,10 +123,10 @@ def _request(signature: Signature, values: dict[str, Any], tensors: tuple[Column
         if not isinstance(given, str) or len(given) > 256:
             raise wrong("id", "expected a text of 256 characters at most")
         request.id = given
-    if outputs := values.get("outputs"):
-        if not isinstance(outputs, list) or len(outputs) > 8:
-            raise wrong("outputs", "expected a list of outputs")
-        request.outputs = [_output(signature, one, i, request.binary) for i, one in enumerate(outputs)]
+    if (outputs := values.get("outputs")) is not None:
+        if not isinstance(outputs, list) or len(outputs) > MAX_OUTPUTS:
+            raise wrong("outputs", f"expected a list of {MAX_OUTPUTS} outputs at most")
+        request.outputs = [_output(signature, one, i, request.binary) for i, one in enumerate(outputs)] or None
     return request
 
 

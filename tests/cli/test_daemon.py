@@ -14,6 +14,7 @@ import yaml
 
 from tests.support.cli import Cli
 from tests.support.cloud import CloudProcess
+from tests.support.daemon import ROOT
 from tests.support.objects import machine
 
 pytestmark = pytest.mark.timeout(120)
@@ -185,6 +186,26 @@ def test_plan_says_what_would_be_done_and_does_nothing(installed: Cli, cloud: Cl
     assert len(cloud.admin.servers()) == 1
     assert installed("delete", "mch/w-1", "--timeout=30s").code == 0
     assert cloud.admin.servers() == []
+
+
+def test_the_quickstart_can_be_planned_before_there_is_anything(installed: Cli) -> None:
+    """On an empty home: what would be made, by object; what waits for another object of the same folder says for which."""
+    assert installed("up", "-d").code == 0
+    folder = str(ROOT / "examples" / "quickstart")
+    planned = installed("plan", folder)
+    assert planned.code == 2, planned.err
+    assert planned.out == installed("plan", "-f", folder).out
+    heads = [line for line in planned.lines if line and not line.startswith(" ")]
+    assert heads == [
+        "Dataset/penguins  create",
+        "RayCluster/penguins  create",
+        "Experiment/penguins  wait  after Dataset/penguins and RayCluster/penguins",
+        "ModelDeployment/penguins  create",
+        "4 objects: 3 to create, 0 to update, 0 to delete; 1 waiting.",
+    ]
+    assert "None" not in planned.out
+    assert installed("get", "anneal").out == ""
+    assert not list((installed.home / "units").iterdir())
 
 
 def test_why_and_logs_lead_to_the_cause(installed: Cli, tmp_path: Path) -> None:

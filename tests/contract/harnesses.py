@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.contract.folders import Folders
-from tests.contract.local import Local
+from tests.contract.local import LOOKED_AT
 from tests.contract.objects import Objects
 from tests.contract.simulated import Simulated
 from tests.contract.units import Units
 
-HARNESSES: list[Any] = [Simulated("server"), Simulated("port"), Simulated("address"), Local(), Units(), Folders(), Objects()]
+HARNESSES: list[Any] = [Simulated("server"), Simulated("port"), Simulated("address"), *LOOKED_AT, Units(), Folders(), Objects()]

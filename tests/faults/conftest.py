@@ -14,7 +14,10 @@ from tests.faults.proxy import Proxy, proxy
 from tests.support.apiprocess import ApiProcess
 from tests.support.cloud import CloudProcess
 from tests.support.daemon import DaemonProcess
+from tests.support.served import other_species, species, store, up
 from tests.support.world import SWIFT, World, external_world
+
+__all__ = ["other_species", "species", "store", "up"]  # of the faults of what is served
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,12 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from modelstore import ModelError, load, manifest
+from modelstore import ModelError, infer_signature, load, manifest, package
 from modelstore.agreement import compare, variants
 from modelstore.predictor import Prediction
 from modelstore.sklearnengine import SklearnModel
@@ -260,3 +260,18 @@ def test_odd_metadata_is_json_too(logistic, tmp_path):
     logistic.package(tmp_path, metadata={"a": math.nan, "b": np.float32(0.5), "c": {"d": np.arange(2)}, 3: (1, {"x"})})
     found = json.loads((tmp_path / manifest.METADATA).read_bytes())
     assert (found["a"], found["b"], found["c"], found["3"]) == (None, 0.5, {"d": [0, 1]}, [1, ["x"]])
+
+
+def test_a_pipeline_that_takes_a_matrix_has_onnx_too(tmp_path):
+    """Somebody's own scikit-learn pipeline, without our preparation: its inputs are called as the columns are."""
+    rng = np.random.default_rng(0)
+    table = {name: rng.normal(size=60).tolist() for name in ("width", "height")}
+    matrix = np.column_stack(list(table.values()))
+    kinds = [(name, "numeric") for name in table]
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(matrix, np.where(matrix[:, 0] > 0, "wide", "narrow"))
+    signature = infer_signature(table, kinds, target="shape", task="classification", classes=pipeline.classes_)
+    packaged = package(
+        tmp_path, pipeline=pipeline, signature=signature, golden_rows=table, reference={}, metadata={}, perturb_rows=table
+    )
+    assert packaged.onnx, packaged.note
+    assert load(tmp_path).predict(table).labels == pipeline.predict(matrix).tolist()

@@ -14,21 +14,35 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelstore import Corrupt, ModelError, NotFound, Store, load, manifest
+from tests.support.bucket import Bucket
 
 UNKNOWN = "sha256:" + "0" * 64
 
 
-@pytest.fixture(params=["folder", "file url", "bucket"])
-def store(request, tmp_path):
-    """A store in a folder, by path and by URL, and one that is elsewhere (fsspec's memory)."""
-    if request.param == "bucket":
-        return Store(f"memory://{uuid.uuid4().hex}/models", cache=tmp_path / "cache")
+@pytest.fixture(scope="module")
+def bucket():
+    """The URL of a bucket on a server that speaks S3; s3fs and botocore are real, and made once."""
+    with Bucket("AKIAONE") as made, pytest.MonkeyPatch.context() as patch:
+        keys = {"AWS_ACCESS_KEY_ID": "AKIAONE", "AWS_SECRET_ACCESS_KEY": "secret"}
+        for name, value in (made.environment | keys).items():
+            patch.setenv(name, value)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        yield "s3://models"
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+@pytest.fixture(params=["folder", "file url", "memory", "bucket"])
+def store(request, tmp_path, bucket):
+    """A store in a folder, by path and by URL, and two that are elsewhere: in fsspec's memory, and in a bucket."""
+    if request.param in ("memory", "bucket"):
+        place = "memory:/" if request.param == "memory" else bucket
+        return Store(f"{place}/{uuid.uuid4().hex}/models", cache=tmp_path / "cache")
     return Store(tmp_path / "store" if request.param == "folder" else f"file://{tmp_path}/store")
 
 
 def damage(store: Store, digest: str, name: str, change) -> None:
     """Change a file where the store itself keeps it."""
-    if store.url.startswith("memory://"):
+    if store.url.startswith(("memory://", "s3://")):
         fs, root = fsspec.core.url_to_fs(store.url)
         path = f"{root}/{manifest.hex_of(digest)}/{name}"
         data = change(fs.cat_file(path))

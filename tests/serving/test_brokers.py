@@ -1,29 +1,26 @@
-"""The embedded broker, and the whole on RabbitMQ and Redis: the same promises."""
+"""The brokers: what kombu's own transports over files and over Redis do not promise."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
+import subprocess
+import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
 import pytest
-import requests
 from kombu import Connection, Queue
 
 from serving.broker import folder as embedded
 from serving.broker.celery import BrokerDown, Publisher, make
-from serving.config import Config
+from serving.broker.redis import Lease, bring_back
+from serving.config import Config, queue_name
 from serving.message import Ask
-from tests.serving.conftest import row
-from tests.serving.test_reliability import Load, ended, later
 from tests.support import brokers
-from tests.support.serving import Model, deployed
+from tests.support.serving import ROOT
 
 embedded.register()
 
@@ -44,11 +41,15 @@ def take(connection: Connection, queue: str = "q") -> Any:
     return message and connection.default_channel.message_to_python(message)
 
 
-def hold(root: str, ready: Any) -> None:
-    """Take a message and keep it, until killed."""
-    connection = connect(Path(root))
-    ready.put(take(connection).payload)
-    time.sleep(60)
+HOLD = """
+import sys
+from kombu import Connection
+from serving.broker import folder
+folder.register()
+channel = Connection("folder://localhost", transport_options={"folder": sys.argv[1]}).default_channel
+print(channel.message_to_python(channel.basic_get("q")).payload, flush=True)
+sys.stdin.read()
+"""
 
 
 def test_in_order_and_once(tmp_path: Path) -> None:
@@ -78,17 +79,16 @@ def test_two_takers_never_have_the_same(tmp_path: Path) -> None:
 def test_what_a_dead_taker_had_comes_back_and_is_counted(tmp_path: Path) -> None:
     """kill -9 of who holds a message: it is delivered again, first in line, and says how often."""
     put(tmp_path, "first", "second")
-    context = multiprocessing.get_context("spawn")
     for times in (1, 2):
-        ready = context.Queue()
-        holder = context.Process(target=hold, args=(str(tmp_path), ready))
-        holder.start()
-        assert ready.get(timeout=60) == "first"
-        with connect(tmp_path) as other:
-            assert other.default_channel.bring_back() == 0, "who lives keeps what it has"
-            os.kill(holder.pid or 0, signal.SIGKILL)
-            holder.join()
-            assert other.default_channel.bring_back() == 1
+        command = [sys.executable, "-c", HOLD, str(tmp_path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"first\n"
+            with connect(tmp_path) as other:
+                assert other.default_channel.bring_back() == 0, "who lives keeps what it has"
+                holder.kill()
+                holder.wait()
+                assert other.default_channel.bring_back() == 1
         assert len(list((tmp_path / "queues" / "q").glob(f"*.{times}.msg"))) == 1
     with connect(tmp_path) as last:
         message = take(last)
@@ -174,45 +174,49 @@ def test_a_broker_that_is_away_is_said_within_seconds(tmp_path: Path) -> None:
         assert time.monotonic() - start < 12, url
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_on_rabbitmq(tmp_path: Path, store: Path, species: Model) -> None:
-    """Quorum queues: answers, answers later, a worker killed under load, a poisonous request: as on the embedded broker."""
-    with brokers.rabbitmq(tmp_path / "server") as url:
-        options = {"broker": url, "limits": {"timeoutSeconds": 60}}
-        with deployed(tmp_path / "d", store, species, workers=2, rough=0.0, **options) as up:
-            assert ended(up, later(up, row(species)))["state"] == "SUCCEEDED"
-            with Load(up, species, clients=4) as load:
-                load.more(50)
-                up.kill("worker-r1-0")
-                load.more(50)
-            assert set(load.codes) == {(200, 1)}
-            failed = ended(up, later(up, {**row(species), "island": "kill"}))
-            assert (failed["state"], failed["error"]["reason"]) == ("FAILED", "WorkerLost")
-            assert sum("kill" in line for line in up.diary.read_text().splitlines()) == 3
-            with ThreadPoolExecutor(1) as pool:
-                lost = pool.submit(
-                    requests.post, f"{up.url}/predict", json={**row(species), "island": "kill"}, timeout=90
-                ).result()
-            assert (lost.status_code, lost.json()["reason"]) == (500, "WorkerLost")
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[brokers.Server]:
+    with brokers.redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("results", ["filesystem", "redis"])
-def test_on_redis(tmp_path: Path, store: Path, species: Model, results: str) -> None:
-    """Answers and answers later. What a killed worker had in hand comes back when its time limit is over, since Redis knows of no
-    consumer that died: an accepted request is answered then."""
-    with brokers.redis(tmp_path / "server") as url:
-        limits = {"timeoutSeconds": 60, "taskTimeLimitSeconds": 3}
-        options = {"broker": url, "results": url if results == "redis" else "filesystem", "limits": limits}
-        with deployed(tmp_path / "d", store, species, rough=2.0, **options) as up:
-            with Load(up, species, clients=4) as load:
-                load.more(50)
-            assert set(load.codes) == {(200, 1)}
-            where = later(up, {**row(species), "island": "slow"})
-            up.until(lambda: "slow" in up.diary.read_text())
-            up.kill("worker-r1-0")
-            up.worker(1, species.digest, rough=0.0)
-            up.until(lambda: requests.get(where, timeout=30).status_code == 200, 120)
-            assert requests.get(where, timeout=30).json()["state"] == "SUCCEEDED"
+@pytest.fixture
+def shared(redis: brokers.Server, tmp_path: Path) -> Config:
+    """A deployment's configuration whose queue on Redis holds one message."""
+    config = Config(name=tmp_path.name, store="models", broker=redis.url, folder=tmp_path)
+    Publisher(config, make(config)).publish("r1", Ask("a", counts=[1], columns={"x": [1]}))
+    return config
+
+
+def test_on_redis_what_a_dead_consumer_had_comes_back_and_is_counted(shared: Config) -> None:
+    """Who renews its lease keeps what it has; without one it is dead, and the next one gets it, once, with its count."""
+    name = queue_name(shared, "r1")
+    for consumer in ("one", "two"):
+        Lease(shared, consumer).renew()
+    with make(shared, "one").connection_for_read() as one, make(shared, "two").connection_for_read() as two:
+        assert one.default_channel.basic_get(name) is not None
+        assert bring_back(two.default_channel) == 0
+        Lease(shared, "one").end()
+        assert bring_back(two.default_channel) == 1
+        assert bring_back(two.default_channel) == 0
+        message = two.default_channel.basic_get(name)
+        assert message.headers["x-delivery-count"] == 1
+        message.ack()
+        assert two.default_channel.basic_get(name) is None
+
+
+def test_on_redis_an_acknowledgement_that_was_not_heard_blocks_nobody(redis: brokers.Server, shared: Config) -> None:
+    """A consumer with one place, whose acknowledgement meets a Redis that is away, has its place back, and makes it later."""
+    with make(shared, "one").connection_for_read() as connection:
+        channel = connection.default_channel
+        channel.basic_qos(0, 1, False)
+        message = channel.basic_get(queue_name(shared, "r1"))
+        assert not channel.qos.can_consume()
+        redis.kill()
+        with pytest.raises(connection.connection_errors):
+            message.ack()
+        redis.start()
+        assert channel.qos.can_consume()
+        assert channel.client.hlen(channel.unacked_key) == 1
+        channel.qos.restore_visible()
+        assert channel.client.hlen(channel.unacked_key) == 0

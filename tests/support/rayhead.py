@@ -48,7 +48,7 @@ class RayHead:
             "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         }  # fmt: skip
         log = (self.folder / "log").open("ab")
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *flags]
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--no-monitor", *flags]
         self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
         log.close()
         end, mark = time.monotonic() + 60, b"will now block forever"

@@ -24,6 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("PROMETHEUS_MULTIPROC_DIR", None)
 START_SECONDS = 60.0
+SEARCH = {
+    "metric": "accuracy", "trials": {"Succeeded": 2, "EarlyStopped": 1},
+    "candidates": [{"name": "linear", "estimator": "LogisticRegression", "state": "Succeeded", "score": 0.98, "message": ""}],
+    "best": [{"name": "linear-2", "parameters": {"C": 74.66}, "score": 0.9962}],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,24 @@ def _metadata(pipeline: Any, test: Any, truth: list[Any], task: str) -> dict[str
     common = {
         "estimator": type(pipeline[-1]).__name__,
         "parameters": {"max_iter": 500},
-        "importances": dict(zip(test.columns, shuffled.importances_mean.tolist(), strict=True)),
-        "lineage": {"dataset": "sha256:" + "1f3a" * 16, "seed": 42, "versions": {"scikit-learn": "1.9.1"}},
+        "rows": {"training": 3 * len(test), "heldOut": len(test)},
+        "features": [{"name": name, "score": 0.5, "chosen": name != test.columns[-1]} for name in test.columns],
+        "importances": [
+            {"name": name, "mean": mean} for name, mean in zip(test.columns, shuffled.importances_mean.tolist(), strict=True)
+        ],
+        "lineage": {
+            "datasetDigest": "sha256:" + "1f3a" * 16,
+            "seed": 42,
+            "versions": {"scikit-learn": "1.9.1"},
+            "search": SEARCH,
+        },
     }
     if task == "regression":
         heldout = {"r2": r2_score(truth, found), "mae": mean_absolute_error(truth, found)}
-        return {**common, "heldout": heldout, "residuals": {"predicted": found[:300].tolist(), "actual": truth[:300]}}
+        return {**common, "metrics": heldout, "residuals": {"predicted": found[:300].tolist(), "actual": truth[:300]}}
     heldout = {"accuracy": accuracy_score(truth, found), "f1_macro": f1_score(truth, found, average="macro")}
-    return {**common, "heldout": heldout, "confusionMatrix": confusion_matrix(truth, found).tolist()}
+    matrix = {"labels": pipeline.classes_.tolist(), "matrix": confusion_matrix(truth, found).tolist()}
+    return {**common, "metrics": heldout, "confusionMatrix": matrix}
 
 
 def free_port() -> int:

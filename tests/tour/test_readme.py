@@ -1,4 +1,4 @@
-"""The README's tour, taken: the real command line, the real daemon, a cloud that keeps a log of what it was asked to do."""
+"""The README's tour of what goes wrong, taken: the real command line, the real daemon, a cloud that logs what it was asked."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Tour:
 
 @pytest.fixture
 def tour(tmp_path: Path) -> Iterator[Tour]:
-    """The example folder of the README, followed by a daemon in the background."""
-    folder = tmp_path / "quickstart"
-    shutil.copytree(ROOT / "examples" / "quickstart", folder)
+    """The smallest example, followed by a daemon in the background."""
+    folder = tmp_path / "machine"
+    shutil.copytree(ROOT / "examples" / "machine", folder)
     cli = Cli(tmp_path / "home")
     with CloudProcess(tmp_path / "cloud") as cloud:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,10 +25,10 @@ from training.score import score
 Folder = Callable[..., Path]
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "training.job", "--run", str(folder)], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+def start(folder: Path, *command: str, **env: str) -> subprocess.Popen[bytes]:
+    """The job as a process of its own."""
+    words = [sys.executable, "-m", *(command or ("training.job", "--run")), str(folder)]
+    return subprocess.Popen(words, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"} | env)
 
 
 def run(folder: Path, code: int = 0) -> dict[str, Any]:
@@ -36,13 +37,25 @@ def run(folder: Path, code: int = 0) -> dict[str, Any]:
     return result(folder)
 
 
-def run_apart(folder: Path) -> dict[str, Any]:
-    process = start(folder)
+def run_apart(folder: Path, *command: str, **env: str) -> dict[str, Any]:
+    process = start(folder, *command, **env)
     try:
-        assert process.wait(100) == 0, (folder / "log").read_text()[-2000:]
+        assert process.wait(200) == 0, (folder / "log").read_text()[-2000:]
     finally:
         process.kill()
     return result(folder)
+
+
+def elsewhere(folder: Path, place: Path) -> Path:
+    """The same run in another home: other paths of the run, the table and the store."""
+    there = place / "another home" / "runs" / "x"
+    there.mkdir(parents=True)
+    request = json.loads((folder / "spec.json").read_bytes())
+    table = there.parents[1] / "table.csv"
+    shutil.copy(request["dataset"]["path"], table)
+    request["dataset"]["path"], request["store"] = str(table), str(there.parent / "models")
+    (there / "spec.json").write_text(json.dumps(request))
+    return there
 
 
 def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
@@ -57,14 +70,24 @@ def predictor(folder: Path, digest: str) -> modelstore.Predictor:
     return modelstore.load(modelstore.Store(folder.parent / "models").path(digest), expect=digest)
 
 
-def test_the_same_model_twice(run_folder: Folder) -> None:
-    """Same table, code, spec and seed: same digest, same trials; another seed gives another run. The model predicts."""
-    one, two = run_folder("one"), run_folder("two")
-    found, again = run(one), run_apart(two)
+CHOSEN = ("number", "candidate", "parameters", "state", "metrics", "folds")
+"""What of a trial does not depend on when and where it ran."""
+
+
+def chosen(folder: Path) -> list[list[Any]]:
+    return sorted(([row[key] for key in CHOSEN] for row in trials(folder)), key=lambda row: row[0])
+
+
+def test_the_same_model_twice(run_folder: Folder, tmp_path: Path) -> None:
+    """Same table, code, spec and seed: same digest, in another process and home, with trials that end in another order."""
+    asked = {"algorithm": {"algorithmName": "tpe"}, "features": {"selection": {"method": "mutualInformation", "maxFeatures": 6}}}
+    one = run_folder("one", maxTrialCount=14, **asked)
+    two = elsewhere(one, tmp_path)
+    found, again = run(one), run_apart(two, "tests.training.backwards", PYTHONHASHSEED="77")
     assert found["modelDigest"] == again["modelDigest"]
-    keep = ("number", "candidate", "parameters", "state", "metrics", "folds")
-    assert [[row[key] for key in keep] for row in trials(one)] == [[row[key] for key in keep] for row in trials(two)]
-    assert len(trials(one)) == 8
+    assert chosen(one) == chosen(two)
+    assert [row["number"] for row in trials(one)] != [row["number"] for row in trials(two)]
+    assert len(trials(one)) == 14
     assert found["heldout"]["accuracy"] > 0.9
     model = predictor(one, found["modelDigest"])
     assert model.metadata["lineage"]["seed"] == 42
@@ -72,6 +95,29 @@ def test_the_same_model_twice(run_folder: Folder) -> None:
     assert {"importances", "confusionMatrix", "features", "crossValidation"} <= model.metadata.keys()
     columns = {name: [value] for name, value in model.signature.example().items()}
     assert model.predict(columns).labels[0] in ("Adelie", "Chinstrap", "Gentoo")
+    assert run(run_folder("other", **asked, maxTrialCount=3, seed=43))["modelDigest"] != found["modelDigest"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_automatic_candidates_end_in_one_model(run_folder: Folder, tmp_path: Path, task: str) -> None:
+    """`candidates: auto` for either task: each is screened, two are tuned, and twice is the same."""
+    asked: dict[str, Any] = {"candidates": "auto", "maxTrialCount": 6, "screening": {"keepTop": 2}}
+    if task == "regression":
+        table = tmp_path / "some.csv"
+        pd.read_csv(DIAMONDS).sample(1200, random_state=0).to_csv(table, index=False)
+        asked |= {"table": table, "target": "price", "objective": {"type": "minimize", "objectiveMetricName": "mae"}}
+    one = run_folder("one", **asked)
+    two = elsewhere(one, tmp_path)
+    found, again = run(one), run_apart(two, "tests.training.backwards", PYTHONHASHSEED="5")
+    assert found["modelDigest"] == again["modelDigest"]
+    assert chosen(one) == chosen(two)
+    rows = json.loads((one / "progress.json").read_bytes())["candidates"]
+    assert len(rows) == 5
+    assert {row["state"] for row in rows} == {"Succeeded"}
+    best = sorted(rows, key=lambda row: row["score"], reverse=task == "classification")[:2]
+    assert {row["candidate"] for row in trials(one)} == {row["name"] for row in best}
 
 
 def test_progress_tells_stages_trials_and_candidates(run_folder: Folder) -> None:
@@ -93,6 +139,8 @@ def test_progress_tells_stages_trials_and_candidates(run_folder: Folder) -> None
     assert all(f"number={number} " in log for number in range(1, 5))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_and_started_again(run_folder: Folder) -> None:
     """kill -9 in the middle, at several points: finished trials stay as they are, the total is right, the model is the same."""
     forest = {
@@ -128,12 +176,34 @@ def test_a_raised_count_goes_on(run_folder: Folder) -> None:
     assert found["modelDigest"] == run(run_folder("large", maxTrialCount=8))["modelDigest"]
 
 
-def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder) -> None:
-    """A journal that is gone, or damaged, fails loudly with RestoreUnavailable."""
+@pytest.mark.parametrize("left", [0, 1, 3], ids=["the file is gone", "no trial is left", "some are lost"])
+def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder, left: int) -> None:
+    """A journal that lost trials fails loudly with RestoreUnavailable, however often it is tried; put back, it goes on."""
     folder = run_folder(maxTrialCount=4)
     run(folder)
-    (folder / "trials.jsonl").unlink()
+    path = folder / "trials.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.unlink()
+    if left:
+        path.write_bytes(b"".join(lines[:left]))
+    run_folder(maxTrialCount=6)
+    for _ in range(3):
+        error = run(folder, code=1)["error"]
+        assert error["reason"] == "RestoreUnavailable"
+        assert f"holds {max(0, left - 1)} trials of 4" in error["message"]
+    path.write_bytes(b"".join(lines))
+    run(folder)
+    assert path.read_bytes().startswith(b"".join(lines))
+    assert len(trials(folder)) == 6
+
+
+def test_a_run_folder_that_lost_everything_is_missed(run_folder: Folder) -> None:
+    """Whoever starts the job says how many trials are known to be over: without them it does not begin anew."""
+    folder = run_folder(maxTrialCount=2)
+    request = json.loads((folder / "spec.json").read_bytes())
+    (folder / "spec.json").write_text(json.dumps(request | {"finished": 2}))
     assert run(folder, code=1)["error"]["reason"] == "RestoreUnavailable"
+    assert trials(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -141,6 +211,7 @@ def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder) -> None:
     [
         ({"candidates": [{"name": "x", "estimator": "LogisticRegresion"}]}, "InvalidSpec", 'did you mean "LogisticRegression"'),
         ({"candidates": [{"name": "x", "estimator": "Popen"}]}, "InvalidSpec", "no estimator Popen"),
+        ({"candidates": [{"name": "x", "estimator": "XGBClassifier"}]}, "InvalidSpec", "install xgboost"),
         ({"candidates": [{"name": "x", "estimator": "Ridge"}]}, "InvalidSpec", "no estimator Ridge for classification"),
         ({"candidates": [{**TREE, "fixed": [{"name": "max_dept", "value": 3}]}]}, "InvalidSpec", 'did you mean "max_depth"'),
         ({"objective": {"type": "maximize", "objectiveMetricName": "akkuracy"}}, "InvalidSpec", "no such metric"),
@@ -154,7 +225,19 @@ def test_lost_trials_are_not_run_again_in_silence(run_folder: Folder) -> None:
         ),
         ({"features": {"exclude": list(pd.read_csv(PENGUINS).columns)}}, "InvalidSpec", "no column is left"),
     ],
-    ids=["typo", "not allowed", "other task", "parameter", "metric", "task", "target", "table", "all fail", "exclude"],
+    ids=[
+        "typo",
+        "not allowed",
+        "not installed",
+        "other task",
+        "parameter",
+        "metric",
+        "task",
+        "target",
+        "table",
+        "all fail",
+        "exclude",
+    ],
 )
 def test_what_cannot_be_says_why(run_folder: Folder, changes: Any, reason: str, words: str) -> None:
     """A run that no other attempt would help ends with a reason and with words that a person can act on."""

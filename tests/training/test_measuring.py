@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
 from specs.parameters import Candidate
@@ -25,6 +26,7 @@ def test_the_automatic_candidates_are_allowed(task: str) -> None:
         check(candidate, task)
 
 
+@pytest.mark.filterwarnings("ignore:Class PassiveAggressive:FutureWarning")
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_the_allow_list_holds_what_stands_alone(task: str) -> None:
     """Estimators of the task that can be made by name; none that wants another estimator, and nothing of the other task."""
@@ -34,7 +36,24 @@ def test_the_allow_list_holds_what_stands_alone(task: str) -> None:
     for name in names:
         made = build(name, {}, task=task, seed=7)
         assert made.get_params().get("random_state", 7) == 7
-        assert made.get_params().get("n_jobs", 1) == 1
+        assert made.get_params().get("n_jobs") in (None, 1)
+
+
+@pytest.mark.parametrize("path", ["sklearn.svm.SVC", "os.system", "sklearn.svm:SVC", "__import__", "../SVC", "SVC()", ""])
+def test_an_import_path_is_no_name(path: str) -> None:
+    """It does not even pass as a spec: nothing is ever imported because somebody wrote it there."""
+    with pytest.raises(ValidationError, match="estimator"):
+        Candidate.model_validate({"name": "x", "estimator": path})
+
+
+@pytest.mark.parametrize(("name", "task"), [("LGBMClassifier", "classification"), ("LGBMRegressor", "regression")])
+def test_lightgbm_is_on_the_list_where_it_is_installed(name: str, task: str) -> None:
+    """By the name of its class, with one thread, the seed of the run, and no chatter."""
+    made = build(name, {"num_leaves": 7}, task=task, seed=5)
+    assert type(made).__module__ == "lightgbm.sklearn"
+    found = made.get_params()
+    assert (found["n_jobs"], found["random_state"], found["verbose"], found["num_leaves"]) == (1, 5, -1, 7)
+    assert name not in allowed("regression" if task == "classification" else "classification")
 
 
 @pytest.mark.parametrize("name", ["random_state", "n_jobs"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from specs.parameters import Candidate
 from tests.training.conftest import LOGISTIC, TREE, spec
 from training import racing
 from training.errors import RestoreUnavailable
+from training.estimators import automatic
+from training.files import append_line, read_lines
 from training.search import Search
 from training.spaces import Space, grid
 from training.trials import Journal, Outcome, Trial
@@ -131,6 +134,29 @@ def test_a_grid_is_walked_once() -> None:
     assert search.complete
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_automatic_candidates_have_a_grid(task: str) -> None:
+    """Each range is walked from its one end to the other."""
+    for candidate in automatic(task):
+        points = list(Space.of(candidate).grid())
+        assert len({json.dumps(point) for point in points}) == len(points)
+        for parameter in candidate.parameters:
+            values = [point[parameter.name] for point in points]
+            if (ends := parameter.feasible_space).list is None:
+                assert (min(values), max(values)) == (float(ends.min), float(ends.max))
+
+
+def test_finished_trials_stay_as_they_were_when_more_run_at_once() -> None:
+    """parallelTrialCount may be raised in the middle of a run: what is finished counts as it was, and nothing is tried twice."""
+    few, many = (spec(algorithm={"algorithmName": "tpe"}, parallelTrialCount=count, maxTrialCount=20) for count in (1, 4))
+    done, _ = play(few, random.Random(0), [], stop_after=12)
+    after, search = play(many, random.Random(0), done)
+    assert after[:12] == done
+    assert sorted(row.number for row in after) == list(range(1, 21))
+    assert len({(row.candidate, json.dumps(row.parameters)) for row in after}) == 20
+    assert search.over == "MaxTrialsReached"
+
+
 def test_a_candidate_without_parameters_is_tried_once() -> None:
     """There is one point: its defaults."""
     plain = Space.of(Candidate.model_validate({"name": "one", "estimator": "GaussianNB"}))
@@ -205,6 +231,23 @@ def test_a_torn_line_is_a_trial_that_did_not_finish(tmp_path: Path) -> None:
     assert [outcome.number for outcome in again] == [1]
     again.add(journal.outcomes[1])
     assert path.read_bytes() == whole
+
+
+def test_a_line_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> None:
+    """Half a line would break the journal for good once the next one is written behind it."""
+    path = tmp_path / "trials.jsonl"
+    append_line(path, {"format": 1})
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"too large|space"):
+            append_line(path, {"number": 1, "name": "forest-1"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    append_line(path, {"number": 1})
+    assert read_lines(path) == [{"format": 1}, {"number": 1}]
 
 
 @pytest.mark.parametrize("damage", ["middle", "head", "twice", "field"])

@@ -19,7 +19,7 @@ def parser() -> Parser:
     """The flags of `anneal apply`."""
     made = Parser(
         "apply",
-        "-f FILE|DIR|- [flags]",
+        "[-f] FILE|DIR|- [flags]",
         [
             ("anneal apply -f workers.yaml", "create or change what the file holds"),
             ("anneal apply -f specs/ -R", "a folder and all below it"),
@@ -32,18 +32,20 @@ def parser() -> Parser:
         "--dry-run", nargs="?", const="server", choices=("server", "none"), default="none", help="check, store nothing"
     )
     made.add_argument("--force-conflicts", action="store_true", help="take over fields that others have set")
-    return made.with_files(required=True).with_connection()
+    made.add_argument("files", nargs="*", metavar="FILE", help="as with -f")
+    return made.with_files().with_connection()
 
 
 def run(argv: list[str]) -> int:
     """Load everything, then apply one object after the other; 1 if any was refused."""
-    from reconciler.cli.files import load_files
+    from reconciler.cli.files import load_files, named
 
     args = parser().parse(argv)
+    names = named([*args.filename, *args.files])
     api, namespace = open_api(args)
     dry = args.dry_run == "server"
     failed = 0
-    for document in load_files(args.filename, namespace=namespace, recursive=args.recursive):
+    for document in load_files(names, namespace=namespace, recursive=args.recursive):
         try:
             verb = apply(api, document.object, dry_run=dry, force=args.force_conflicts)
         except ApiError as error:

@@ -21,14 +21,15 @@ def parser() -> Parser:
     """The flags of `anneal diff`."""
     made = Parser(
         "diff",
-        "-f FILE|DIR|- [flags]",
+        "[-f] FILE|DIR|- [flags]",
         [
             ("anneal diff -f workers.yaml", "what applying the file would change"),
             ("anneal diff -f specs/ -R && echo nothing to do", "exit 0: no difference, 1: differences, above 1: it failed"),
         ],
         more="It compares objects in the API server. `anneal plan` says what that means outside.",
     )
-    return made.with_files(required=True).with_connection()
+    made.add_argument("files", nargs="*", metavar="FILE", help="as with -f")
+    return made.with_files().with_connection()
 
 
 def run(argv: list[str]) -> int:
@@ -43,11 +44,12 @@ def run(argv: list[str]) -> int:
 
 
 def _run(args: Any) -> int:
-    from reconciler.cli.files import load_files
+    from reconciler.cli.files import load_files, named
 
+    names = named([*args.filename, *args.files])
     api, namespace = open_api(args)
     differ = False
-    for document in load_files(args.filename, namespace=namespace, recursive=args.recursive):
+    for document in load_files(names, namespace=namespace, recursive=args.recursive):
         before, after = _sides(api, document.object)
         lines = list(unified(short_name(document.object), before, after))
         differ = differ or bool(lines)

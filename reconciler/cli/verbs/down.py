@@ -62,7 +62,7 @@ def _stop_processes(home: Home) -> None:
     """End the local processes: by a module of the drivers, which the command line does not import."""
     if not home.units.is_dir() or not any(home.units.iterdir()):
         return
-    command = [sys.executable, "-m", "drivers.local.stop", str(home.units)]
+    command = [sys.executable, "-P", "-m", "drivers.local.stop", str(home.units)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own interpreter and module
     try:
         said = json.loads(done.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ from reconciler.cli.kinds import GROUP
 from reconciler.cli.targets import single
 
 _COLOURS = {"warning": "yellow", "error": "red", "critical": "red", "debug": "dim"}
+_PAIR = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)')
 _SHOWN = ("timestamp", "level", "event", "logger")
 _ABOUT = ("plural", "kind", "namespace", "name", "uid")
 
@@ -73,7 +75,7 @@ def _processes(args: argparse.Namespace, query: dict[str, Any], path: str) -> bo
     """Print the logs of the object's local processes; False if it has none."""
     try:
         for line in open_daemon(args).stream(f"{DAEMON}/logs/{path}", {**query, "trial": args.trial, "part": args.part}):
-            print(terminal.clean(line.decode("utf-8", "replace").rstrip("\n")))
+            print(readable(line.decode("utf-8", "replace").rstrip("\n"), colour=terminal.coloured(), plain=bool(args.output)))
             if args.follow:
                 sys.stdout.flush()
     except ApiError as error:
@@ -83,10 +85,12 @@ def _processes(args: argparse.Namespace, query: dict[str, Any], path: str) -> bo
     return True
 
 
-def readable(line: str, *, colour: bool = False) -> str:
-    """One JSON event as `time level event  about  key=value …`; what is no JSON stays as it is."""
+def readable(line: str, *, colour: bool = False, plain: bool = False) -> str:
+    """One event, JSON or logfmt, as `time level event  about  key=value …`; what is neither, or `plain`, stays as it is."""
+    if plain:
+        return terminal.clean(line)
     try:
-        event = json.loads(line)
+        event = _logfmt(line) if line.startswith("timestamp=") else json.loads(line)
         parts = [str(event["timestamp"])[11:19], f"{event.get('level', ''):<7}", f"{event['event']}"]
     except (ValueError, LookupError, TypeError):
         return terminal.clean(line)
@@ -100,6 +104,11 @@ def readable(line: str, *, colour: bool = False) -> str:
     parts += [f"{key}={_value(value)}" for key, value in rest.items()]
     text = " ".join(parts)
     return text if not trace else "\n".join([text, *(f"    {part}" for part in terminal.clean_lines(trace))])
+
+
+def _logfmt(line: str) -> dict[str, str]:
+    """The keys and values of a line that structlog wrote."""
+    return {key: json.loads(value) if value.startswith('"') else value for key, value in _PAIR.findall(line) if value}
 
 
 def _value(value: object) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 from typing import Any
 
 from reconciler.cli import terminal
+from reconciler.cli.api import Api
 from reconciler.cli.args import Parser
 from reconciler.cli.connect import ask_daemon, open_api, open_daemon
 from reconciler.cli.errors import CHANGES, FAILURE, OK, UsageError
-from reconciler.cli.targets import list_all, parse, read
+from reconciler.cli.targets import Target, list_all, parse, read
 
 Object = dict[str, Any]
 PLAN_SECONDS = 300.0
@@ -22,16 +25,16 @@ def parser() -> Parser:
     """The flags of `anneal plan`."""
     made = Parser(
         "plan",
-        "[-f FILE|DIR] [KIND/NAME…] [flags]",
+        "[FILE|DIR…] [KIND/NAME…] [flags]",
         [
             ("anneal plan", "for everything there is"),
-            ("anneal plan -f workers.yaml", "as if the file were applied"),
+            ("anneal plan workers.yaml", "as if the file were applied; -f workers.yaml is the same"),
             ("anneal plan machine/worker-1", "for one object"),
             ("anneal plan -f specs/ -R; test $? = 2", "exit 0: no change, 2: changes, 1: something is wrong"),
         ],
         more="It looks at the world and plans as the daemon does, then stops: what it prints is what the next passes do.",
     )
-    made.add_argument("what", nargs="*", metavar="KIND/NAME")
+    made.add_argument("what", nargs="*", metavar="KIND/NAME", help="objects; or files and folders, as with -f")
     made.add_argument("-o", "--output", default="", choices=("json",), metavar="FORMAT", help="json")
     return made.with_files().with_connection()
 
@@ -43,13 +46,14 @@ def run(argv: list[str]) -> int:
         raise UsageError("cannot plan for a file and for named objects at once: give -f or KIND/NAME")
     api, namespace = open_api(args)
     body: Object = {"objects": None, "targets": None}
+    targets = _targets(api, args) if args.what else []
     if args.filename:
         from reconciler.cli.files import load_files
 
         body["objects"] = [found.object for found in load_files(args.filename, namespace=namespace, recursive=args.recursive)]
-    elif args.what:
+    elif targets:
         body["targets"] = []
-        for target in parse(api, args.what):
+        for target in targets:
             names = target.names or [item["metadata"]["name"] for item in list_all(api, target.kind, namespace)[0]]
             for name in names:
                 read(api, target.kind, namespace, name)
@@ -62,6 +66,17 @@ def run(argv: list[str]) -> int:
     if any(row["action"] == "invalid" for row in answer["objects"]):
         return FAILURE
     return CHANGES if answer["changes"] else OK
+
+
+def _targets(api: Api, args: argparse.Namespace) -> list[Target]:
+    """The objects that were named. Words that name none, but files that are there, are taken as if they stood after -f."""
+    try:
+        return parse(api, args.what)
+    except UsageError:
+        if not all(os.path.exists(word) for word in args.what):
+            raise
+        args.filename = args.what
+        return []
 
 
 def render(rows: list[Object], *, colour: bool = False) -> list[str]:

@@ -31,6 +31,13 @@ def test_a_promise_is_kept_or_missed(promise: dict[str, float], verdict: str) ->
     assert Figure("x", "x", 10.0, "ms", baseline="y", baseline_value=5.0, **promise).verdict == verdict
 
 
+@pytest.mark.parametrize(("least", "verdict"), [(10.0, "ok"), (10.1, "miss")], ids=["just kept", "just missed"])
+def test_where_more_is_better_the_promise_is_the_least(least: float, verdict: str) -> None:
+    """Requests a second are promised from below, as they are and as a multiple of the baseline."""
+    assert Figure("x", "x", 10.0, "1/s", least, more=True).verdict == verdict
+    assert Figure("x", "x", 10.0, "1/s", baseline="y", baseline_value=5.0, times_baseline=least / 5, more=True).verdict == verdict
+
+
 @given(AMOUNTS, AMOUNTS, AMOUNTS)
 def test_ratio_and_limit_agree(value: float, baseline: float, times: float) -> None:
     """A promise in multiples of the baseline is kept exactly if the ratio says so."""

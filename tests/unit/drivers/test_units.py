@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,23 @@ async def test_a_job_leaves_a_record_of_its_end(world: World) -> None:
         assert unit.memory
 
 
+async def test_a_job_that_ends_in_the_middle_of_a_look_has_ended_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two reads of the look the job writes its end and goes: it was not killed, and it is not started again."""
+    gate = world.root / "gate"
+    await world.create(python(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.005)", mode="job"), "job")
+    alive = processes.alive
+
+    def ends_before_it_is_asked(process: Any) -> bool:
+        gate.touch()
+        while alive(process):
+            time.sleep(0.005)
+        return False
+
+    monkeypatch.setattr(processes, "alive", ends_before_it_is_asked)
+    unit = await world.unit("job")
+    assert (unit.state, unit.code) == ("Exited", 0)
+
+
 async def test_a_job_dies_with_its_supervisor(world: World) -> None:
     """kill -9 of the shim takes the job along: there is never a job that nobody supervises."""
     ref = await world.create(
@@ -249,6 +267,17 @@ async def test_starts_in_a_row_are_counted_unless_somebody_stopped_it(world: Wor
     assert unit.stopped
     await world.again(ref, sleeps)
     assert (await world.unit()).starts == 1
+
+
+async def test_a_fresh_start_begins_to_count_anew(world: World) -> None:
+    """A job that is run every so often has not failed so often."""
+    job = python("pass", mode="job")
+    ref = await world.create(job)
+    for _ in range(3):
+        await world.until("Exited")
+        anew = Step("update", "web", "a test", job.change() | {"fresh": True}, ref=ref)
+        await world.driver.apply(anew, world.intent("web"))
+    assert (await world.until("Exited")).starts == 1
 
 
 async def test_files_secrets_and_outputs(world: World) -> None:

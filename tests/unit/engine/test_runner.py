@@ -110,6 +110,23 @@ async def test_a_cloud_just_met_is_listed_at_once_and_then_wakes_nobody():
     running.cancel()
 
 
+async def test_what_came_and_went_between_two_lists_is_looked_at():
+    """The lists before and after are alike, but the record names what is in neither: within a round it is looked at."""
+    engine: Any = Slow()
+    engine.begun = 1
+    engine.index.record(KEY, "quick", frozenset())
+    runner = Runner(engine, workers=1, poll_seconds=60.0)
+    running = asyncio.create_task(runner.run())
+    drivers: Any = {"server": Cloud("quick-server", 1.0)}
+    engine.guard.meet("quick", drivers)
+    async with asyncio.timeout(10):
+        assert await engine.passes.get() == KEY
+    engine.index.record(KEY, "quick", frozenset({"server-1"}))
+    async with asyncio.timeout(100):
+        assert await engine.passes.get() == KEY
+    running.cancel()
+
+
 async def test_a_provider_without_objects_is_forgotten():
     """Once its last object is gone a cloud is not asked any more: it may be gone itself."""
     engine = two_clouds()

@@ -80,6 +80,31 @@ def test_a_first_model_is_tried_out_and_served() -> None:
     assert there.status["conditions"][0]["status"] == "True"
 
 
+def test_a_port_that_a_stranger_took_is_replaced() -> None:
+    """The page moves to another port, and its address says so; not at the first failure, which may be our own that still ends."""
+    there = world()
+    there.settle()
+    there.kill("web")
+    assert isinstance(there.settle(), Done)
+    assert there.status["url"] == "http://127.0.0.1:8437"
+    there.take_port("http", "web")
+    assert isinstance(there.settle(), Done)
+    assert there.status["url"] == "http://127.0.0.1:8438"
+    assert answering(there) == 2
+
+
+def test_a_port_of_the_spec_is_never_another() -> None:
+    """Who named a port is told that it is taken, and by what it can be had again."""
+    there = world(local={"port": 8437})
+    there.settle()
+    there.take_port("http", "web")
+    for _ in range(60):
+        plan = there.step()
+    assert isinstance(plan, Wait)
+    assert "port 8437 is taken by another program" in plan.message
+    assert there.status["url"] == "http://127.0.0.1:8437"
+
+
 def test_a_better_model_takes_over_without_a_gap() -> None:
     """At every single moment between the two revisions somebody answers; the old workers are gone in the end."""
     there = world()
@@ -109,6 +134,39 @@ def test_a_worse_model_is_not_promoted() -> None:
     del there.things["score"]
     there.settle()
     assert [step for step in there.log if step.part == "score"] == scored
+
+
+def test_one_condition_says_whether_the_newest_model_is_served() -> None:
+    """Promoted: by whom it was decided, in words that a person can act on."""
+    there = world(source={"promotion": "Manual"})
+    broken = referred("Experiment", spec={}, status={}, ready=False, reason="Corrupt")
+    at_work = referred("Experiment", spec={}, status={}, ready=False, reason="Training")
+
+    def said() -> tuple[str, str]:
+        there.settle()
+        row = next(row for row in there.status["conditions"] if row["type"] == "Promoted")
+        return row["status"], row["reason"]
+
+    assert said() == ("True", "Available")
+    there.things["experiment"] = at_work
+    assert said() == ("Unknown", "DependencyNotReady")
+    there.things["experiment"] = broken
+    assert said() == ("False", "DependencyNotReady")
+    assert "Experiment/x is not ready: a message" in there.status["conditions"][0]["message"]
+    assert there.status["conditions"][0]["status"] == "True"
+    there.things["experiment"] = experiment(C)
+    assert said() == ("False", "NotBetter")
+    there.things["experiment"] = experiment(B)
+    assert said() == ("False", "AwaitsPromotion")
+    there.spec |= {"rollout": {"paused": True}}
+    assert said() == ("Unknown", "Paused")
+    there.spec |= {"rollout": {"promote": B}}
+    assert said() == ("True", "Available")
+    there.spec = {key: value for key, value in there.spec.items() if key != "rollout"} | {"rollout": {"promote": C}}
+    there.things["experiment"] = experiment(C)
+    there.things.pop("score", None)
+    there.ended = lambda w, part, unit: BAD if part == "preflight" else there_scores()
+    assert said() == ("False", "PreflightFailed")
 
 
 def test_a_person_decides_where_promotion_is_manual() -> None:
@@ -149,7 +207,7 @@ def test_a_failed_revision_is_remembered_until_the_spec_changes() -> None:
 
 
 def there_scores() -> dict[str, Any]:
-    return {"result.json": {"scores": {A: {"accuracy": 0.8}, B: {"accuracy": 0.9}}, "rows": 79}}
+    return {"result.json": {"scores": {A: {"accuracy": 0.8}, B: {"accuracy": 0.9}, C: {"accuracy": 0.7}}, "rows": 79}}
 
 
 def test_workers_that_do_not_come_up_are_a_failed_revision() -> None:
@@ -165,7 +223,29 @@ def test_workers_that_do_not_come_up_are_a_failed_revision() -> None:
         assert routed(there) == 1
         assert workers(there) == {"worker/1-0", "worker/1-1"}
         assert there.status["revisions"][-1]["state"] == "Failed"
+        assert there.status["revisions"][-1]["reason"] == "RolloutFailed"
         assert there.status["revisions"][-1]["message"]
+        assert {row["type"]: row["status"] for row in there.status["conditions"]}["Preflight"] == "True"
+
+
+@pytest.mark.parametrize("how", ["dies", "hangs"])
+def test_a_preflight_without_an_answer_is_a_failed_revision(how: str) -> None:
+    """It dies of a signal again and again, or never ends: that is said, it is ended, and the revision before serves."""
+    there = world()
+    there.settle()
+    good = there.ended
+    there.ended = lambda w, part, unit: None if part == "preflight" else good(w, part, unit)
+    if how == "hangs":
+        work = there._work
+        there._work = lambda part, unit: None if part == "preflight" else work(part, unit)  # type: ignore[method-assign]
+    there.things["experiment"] = experiment(B)
+    assert isinstance(there.settle(1000), Done)
+    assert (routed(there), answering(there)) == (1, 2)
+    failed = there.status["revisions"][-1]
+    assert (failed["state"], failed["reason"]) == ("Failed", "PreflightFailed")
+    assert ("died 3 times" if how == "dies" else "no answer after") in failed["message"]
+    unit = there.unit("preflight")
+    assert unit is None or unit.state == "Exited"
 
 
 def test_undo_serves_the_model_before_until_resume() -> None:

@@ -187,7 +187,9 @@ class World:
 
     def _update(self, step: Step, thing: Any) -> None:
         if isinstance(thing, Folder):
-            self.things[step.part] = replace(thing, documents={**thing.documents, **step.change["documents"]})
+            documents = {**thing.documents, **step.change.get("documents", {})}
+            ports = {name: max(thing.ports.values()) + 1 for name in step.change.get("ports", {})} or thing.ports
+            self.things[step.part] = replace(thing, documents=documents, ports=ports, taken=frozenset())
             return
         unit = self.unit(step.part)
         assert unit is not None
@@ -195,7 +197,7 @@ class World:
             self.put(step.part, replace(unit, state="Stopping", stopping_since=self.now.timestamp()))
             return
         assert unit.state == "Exited", "started twice"
-        again = not unit.stopped
+        again = not unit.stopped and not step.change.get("fresh")
         self.put(step.part, self._started(step.part, step.change, unit.starts + 1 if again else 1))
 
     def unit(self, part: str) -> Unit | None:
@@ -243,6 +245,17 @@ class World:
         """kill -9."""
         if (unit := self.unit(part)) is not None and unit.state != "Exited":
             self.put(part, replace(unit, state="Exited", pid=None, stopping_since=None, stopped=unit.stopping_since is not None))
+
+    def take_port(self, name: str, part: str) -> None:
+        """A stranger listens where this process wants to: it ends whenever it is started there."""
+        folder = self.things["folder"]
+        assert isinstance(folder, Folder)
+        self.things["folder"] = replace(folder, taken=frozenset({name}))
+        self.kill(part)
+        before = self.starts
+        self.starts = lambda there, which, unit: (
+            before(there, which, unit) and (which != part or not there.things["folder"].taken)
+        )
 
     def blind(self, part: str) -> None:
         """Nobody can look at it now."""

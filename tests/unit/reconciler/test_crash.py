@@ -46,6 +46,8 @@ def run(tmp_path, **env):
         pytest.param("2:before", "on 1", id="the second was not begun"),
         pytest.param("2:sent", "did 2", id="done, and the answer was never seen"),
         pytest.param("2:after", "has 2", id="the answer was seen, and the next await was the last"),
+        pytest.param("@step 3:sent", "did 3", id="by its label"),
+        pytest.param("@step#2:before", "on 1", id="the second that is labelled so"),
     ],
 )
 def test_the_process_dies_at_the_point_and_phase_asked_for(tmp_path, at, last):
@@ -76,7 +78,7 @@ def test_inert_unless_asked(tmp_path):
     assert CrashPlan.from_env({}) is None
 
 
-@pytest.mark.parametrize("text", ["3", "0:before", "x:sent", "3:later", ":after", "-1:sent"])
+@pytest.mark.parametrize("text", ["3", "0:before", "x:sent", "3:later", ":after", "-1:sent", "@:sent", "@a#b:sent"])
 def test_a_wrong_setting_is_an_error(text):
     """A suite that misspells the point must not pass for a clean run."""
     with pytest.raises(ValueError, match="expected"):

@@ -39,11 +39,11 @@ DATASETS = (
 RAY_CLUSTERS = (
     Case("on this machine", {"local": {}}),
     Case("of a given size", {"local": {"numCpus": 2, "memory": "2Gi", "objectStoreMemory": "500Mi"}}),
-    Case("an existing one", {"address": "10.0.0.1:6379", "credentialsRef": {"file": "/a"}}),
+    Case("an existing one", {"address": "10.0.0.1:6379", "tokenFile": "/a"}),
     Case("neither", {}, "spec"),
     Case("both", {"local": {}, "address": "a:1"}, "spec"),
     Case("an address without a port", {"address": "ray"}, "spec.address"),
-    Case("a token for a local one", {"local": {}, "credentialsRef": {"env": "A"}}, "spec.credentialsRef", crd_refused="spec"),
+    Case("a token for a local one", {"local": {}, "tokenFile": "/a"}, "spec.tokenFile", crd_refused="spec"),
     Case("suspending what is not ours", {"address": "a:1", "suspend": True}, "spec.suspend", crd_refused="spec"),
     Case("worker groups on this machine", {"local": {}, "workerGroupSpecs": []}, "spec.workerGroupSpecs"),
     Case("another provider", {"address": "a:1"}, "spec.local", old={"local": {}}, crd_refused="spec"),
@@ -125,8 +125,7 @@ FULL: dict[str, list[dict[str, Any]]] = {
     ],
     "RayCluster": [
         {"local": {"numCpus": 1, "memory": "1Gi", "objectStoreMemory": "1Gi"}, "suspend": True},
-        {"address": "a:1", "credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}},
-        {"address": "a:1", "credentialsRef": {"file": "a"}}, {"address": "a:1", "credentialsRef": {"env": "a"}},
+        {"address": "a:1", "tokenFile": "a"},
     ],
     "Experiment": [
         EXPERIMENT | {

@@ -274,6 +274,16 @@ def test_explain_knows_every_field() -> None:
                 assert node["description"].split()[0] in text, path
 
 
+def test_explain_goes_into_what_a_definition_cannot_hold() -> None:
+    """`candidates` is a word or a list, which no structural schema can say: its fields are told all the same."""
+    text = explain.explain("experiment", "spec.candidates")
+    assert "auto" in text
+    assert "estimator" in text
+    assert "logUniform" in explain.explain("exper", "spec.candidates.parameters.feasibleSpace.distribution")
+    with pytest.raises(explain.ExplainError, match='did you mean "estimator"'):
+        explain.explain("experiment", "spec.candidates.estimater")
+
+
 def test_explain_takes_any_name_of_a_kind() -> None:
     """Kind, plural, singular and short names, in any case."""
     assert len({explain.explain(name) for name in ("Machine", "machines", "machine", "mch", "MCH")}) == 1

@@ -1,4 +1,4 @@
-"""What somebody else wrote is never run: hostile files are refused before anything of them is constructed."""
+"""Fault 7: what somebody else wrote is never run: hostile files are refused before anything of them is constructed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from modelstore import Corrupt, Unsafe, load, manifest, safety
 from modelstore.skopsfile import dumps
+from tests.modelstore.conftest import PENGUINS, Made, read
 
 
 class Bomb:
@@ -39,6 +41,14 @@ def sentinel(tmp_path):
     path = tmp_path / "sentinel"
     yield path
     assert not path.exists(), "it was executed"
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory):
+    """A package of a logistic regression on the penguins."""
+    folder = tmp_path_factory.mktemp("packages") / "logistic"
+    assert Made(LogisticRegression(max_iter=1000), read(PENGUINS), "species").package(folder).onnx
+    return folder
 
 
 def disguised(folder: Path, data: bytes) -> Path:
