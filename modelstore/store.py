@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -74,21 +75,25 @@ class Store:
             if not (folder / manifest.MANIFEST).is_file():
                 raise NotFound(digest, self.url)
             return folder
-        try:
-            manifest.verify(folder, digest, keep=())
-        except (OSError, Corrupt):
+        if not _whole(folder, digest):
             with self._fetched(digest) as fresh:
                 manifest.verify(fresh, digest, keep=())
-                _replace(fresh, folder)
+                _replace(fresh, folder, digest)
         return folder
 
     def verify(self, digest: str) -> None:
-        """Hash every byte of what the store itself holds. Corrupt names the file; NotFound: it holds no such package."""
+        """Hash every byte of what the store itself holds. Corrupt names the file; NotFound: it holds no such package.
+
+        What had to be fetched for that is kept, where it is not here yet.
+        """
         if self._fs is None:
             manifest.verify(self.path(digest), digest, keep=())
             return
+        folder = self._local / manifest.hex_of(digest)
         with self._fetched(digest) as fresh:
             manifest.verify(fresh, digest, keep=())
+            if not folder.exists():
+                _replace(fresh, folder, digest)
 
     def list(self) -> list[str]:
         """Digests of all packages, sorted."""
@@ -118,15 +123,14 @@ class Store:
     def _put_folder(self, source: Path, digest: str) -> None:
         target = self._local / manifest.hex_of(digest)
         self._local.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(OSError, Corrupt):
-            manifest.verify(target, digest, keep=())
+        if _whole(target, digest):
             return
         _tidy(self._local)
         copy = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._local))
         try:
             for path in sorted(source.iterdir()):
                 shutil.copyfile(path, copy / path.name)
-            _replace(copy, target)
+            _replace(copy, target, digest)
         finally:
             shutil.rmtree(copy, ignore_errors=True)
 
@@ -155,26 +159,53 @@ class Store:
             raise Corrupt(name, "it is missing") from None
 
 
-def _replace(fresh: Path, target: Path) -> None:
-    """Put `fresh` where `target` is, as one step; what stood there was damaged. Lost races are won by an equal package."""
+def _replace(fresh: Path, target: Path, digest: str) -> None:
+    """Put `fresh` where `target` is to be. A package that stands there whole is left; a damaged one gives way, one mender at a time."""
     for path in (*sorted(fresh.iterdir()), fresh):
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
-    with contextlib.suppress(FileNotFoundError):
-        damaged = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
-        try:
-            target.rename(damaged / "damaged")
-        finally:
-            shutil.rmtree(damaged, ignore_errors=True)
-    with contextlib.suppress(OSError):
+    if _moved(fresh, target):
+        return
+    with _alone(target.parent), tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target.parent) as aside:
+        if _whole(target, digest):
+            return  # somebody else's, who was quicker
+        with contextlib.suppress(OSError):
+            target.rename(Path(aside) / "damaged")
+        if not _moved(fresh, target) and not _whole(target, digest):
+            raise ModelError(
+                f"cannot store the model in {target.parent}: it cannot be moved there; check the folder's permissions and free space"
+            )
+
+
+def _moved(fresh: Path, target: Path) -> bool:
+    """One step. False: something stands there (a folder with files in it is never replaced by a rename), or it may not be."""
+    try:
         fresh.rename(target)
-    if not (target / manifest.MANIFEST).is_file():
-        raise ModelError(
-            f"cannot store the model in {target.parent}: it cannot be moved there; check the folder's permissions and free space"
-        )
+    except OSError:
+        return False
+    return True
+
+
+def _whole(folder: Path, digest: str) -> bool:
+    try:
+        manifest.verify(folder, digest, keep=())
+    except (OSError, Corrupt):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else, of this process or of another, is in here at the same time."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _tidy(folder: Path) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 
 from modelstore.sampling import sample
-from serving import logs, models
-from serving.config import Config, ConfigError, load
+from serving import models
+from serving.config import Config
+from serving.starting import start
 
 LIBRARIES = {"onnx": ("onnxruntime", "numpy"), "sklearn": ("scikit-learn", "numpy", "skops")}
 WARM, TIMED = 5, 200
@@ -89,16 +90,9 @@ def _latency(model: Any) -> dict[str, float]:
 def main(argv: list[str] | None = None) -> int:
     """Write the result."""
     parser = argparse.ArgumentParser(prog="serving.preflight")
-    parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--digest", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
-    logs.setup()
-    try:
-        config = load(args.config)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    args, config = start(parser, argv)
     result = check(config, args.digest)
     fresh = args.out.with_suffix(".new")
     fresh.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))

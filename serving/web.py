@@ -10,15 +10,15 @@ import os
 import select
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
-from serving import logs, metrics
+from serving import metrics
 from serving.app.guard import WATCH
-from serving.config import SPARE, Config, ConfigError, load
+from serving.config import SPARE, Config
+from serving.starting import start
 from serving.state import State
 
 BACKLOG = 1024
@@ -111,14 +111,7 @@ def _child_exit(_server: Any, worker: Any) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM. 2: the configuration cannot be used."""
     parser = argparse.ArgumentParser(prog="serving.web")
-    parser.add_argument("--config", type=Path, required=True)
-    args = parser.parse_args(argv)
-    logs.setup()
-    try:
-        config = load(args.config)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    _, config = start(parser, argv)
     metrics.use(config.metrics_folder)
     for gone in config.replies_folder.glob("*"):  # sockets of processes that a kill left behind
         if not _alive(gone.name):

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import structlog
 
-from serving import consuming, logs, metrics, models
-from serving.config import Config, ConfigError, load
+from serving import consuming, metrics, models
+from serving.config import Config
 from serving.routes import Routes
+from serving.starting import start
 from serving.state import BEAT_SECONDS, State
 
 log = structlog.get_logger(__name__)
@@ -37,17 +38,10 @@ DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM. 2: the configuration or the model cannot be used."""
     parser = argparse.ArgumentParser(prog="serving.worker")
-    parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--revision", type=int, required=True)
     parser.add_argument("--digest", required=True)
     parser.add_argument("--index", type=int, default=0)
-    args = parser.parse_args(argv)
-    logs.setup()
-    try:
-        config = load(args.config)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    args, config = start(parser, argv)
     metrics.use(config.metrics_folder)
     state = State(config.state_folder / f"worker-r{args.revision}-{args.index}.json", args.revision, args.digest)
     state.say(ready=False, message="loading the model")

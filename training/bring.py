@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import modelstore
-from training.errors import TrainingError
+from training.answering import answered
 from training.fetch import Source, fetch, local_folder
-from training.files import read_json, write_json
+from training.files import write_json
 
 MAX_BYTES = 4_000_000_000
 EXTENSIONS = ("skops", "onnx", "json")
@@ -28,17 +28,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    try:
-        result = bring(read_json(args.request)) | {"error": None}
-    except TrainingError as e:
-        result = {"digest": None, "error": e.record()}
-    except modelstore.ModelError as e:
-        result = {"digest": None, "error": {"reason": type(e).__name__, "message": str(e)[:1000]}}
-    except Exception as e:
-        message = f"cannot bring the model: {type(e).__name__}: {e}"[:1000]
-        result = {"digest": None, "error": {"reason": "InternalError", "message": message}}
-    write_json(args.out / "result.json", result)
+    write_json(args.out / "result.json", answered(_brought, args.request, {"digest": None}, "bring the model"))
     return 0
+
+
+def _brought(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return bring(request) | {"error": None}
+    except modelstore.ModelError as e:
+        return {"digest": None, "error": {"reason": type(e).__name__, "message": str(e)[:1000]}}
 
 
 def bring(request: dict[str, Any]) -> dict[str, Any]:

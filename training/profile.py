@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from specs.dataset import DatasetSpec
-from training.errors import DigestMismatch, TrainingError
+from training.answering import answered
+from training.errors import DigestMismatch
 from training.fetch import Source, fetch
-from training.files import encode, read_json, write_json
+from training.files import encode, write_json
 
 MAX_PROBLEMS = 100
 NOTHING: dict[str, Any] = {
@@ -40,15 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    try:
-        result = profile(read_json(args.request))
-    except TrainingError as e:
-        result = NOTHING | {"error": e.record()}
-    except Exception as e:
-        result = NOTHING | {
-            "error": {"reason": "InternalError", "message": f"cannot profile the table: {type(e).__name__}: {e}"[:1000]}
-        }
-    write_json(args.out / "result.json", result)
+    write_json(args.out / "result.json", answered(profile, args.request, NOTHING, "profile the table"))
     return 0
 
 

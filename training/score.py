@@ -20,20 +20,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 def main(argv: list[str] | None = None) -> int:
     """Score, and write what came of it."""
-    from training.errors import TrainingError
-    from training.files import read_json, write_json
+    from training.answering import answered
+    from training.files import write_json
 
     parser = argparse.ArgumentParser(prog="python -m training.score", description="Score models on held-out rows.")
     parser.add_argument("--request", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    try:
-        result = score(read_json(args.request))
-    except TrainingError as e:
-        result = {"rows": None, "scores": {}, "error": e.record()}
-    except Exception as e:
-        message = f"cannot score: {type(e).__name__}: {e}"[:1000]
-        result = {"rows": None, "scores": {}, "error": {"reason": "InternalError", "message": message}}
+    result = answered(score, args.request, {"rows": None, "scores": {}}, "score")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(args.out, result)
     return 0

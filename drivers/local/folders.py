@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from drivers.contract import Conflict, Fence, Intent, Observation, Owner, QuotaExceeded, Step, Survey, Unknown, Unreachable
+from drivers.contract import Conflict, Fence, Intent, Observation, Owner, Present, QuotaExceeded, Step, Survey, Unknown
 from drivers.judging import Thing
-from drivers.local import rubbish
 from drivers.local.jsonfiles import read_json, write_json
+from drivers.local.shelf import Shelf, discard
 from drivers.snapshot import SharedList
 
 TAG = "owner.json"
@@ -62,15 +62,20 @@ class FolderDriver:
 
     def __post_init__(self) -> None:
         self.name = f"local/folder:{self.purpose}"
-        self._shared = SharedList(self._everything, self._of_owner, self._by_id)
+        self._shared = Shelf(self.root, _thing).shared()
 
     def with_secrets(self, secrets: Mapping[str, str]) -> FolderDriver:
         """The same folders, written with these secrets."""
         return replace(self, secrets=secrets)
 
     async def observe(self, owner: Owner, ref: str | None, after: float, part: str = "") -> Observation[Folder]:
-        """See the contract."""
-        return await self._shared.observe(owner, ref, after, part)
+        """See the contract. Which of its ports are taken is asked here, of the one folder that somebody wants to know of."""
+        match await self._shared.observe(owner, ref, after, part):
+            case Present(ref=found, live=folder):
+                taken = frozenset(name for name, port in folder.ports.items() if not _is_free(port))
+                return Present(found, replace(folder, taken=taken))
+            case other:
+                return other
 
     async def survey(self) -> Survey | Unknown:
         """See the contract."""
@@ -96,7 +101,7 @@ class FolderDriver:
     async def destroy(self, ref: str) -> None:
         """Take the folder away."""
         self.fence()
-        await asyncio.to_thread(rubbish.discard, self.root / ref)
+        await asyncio.to_thread(discard, self.root / ref)
 
     async def close(self) -> None:
         """Forget what was seen."""
@@ -139,22 +144,6 @@ class FolderDriver:
         tags = (read_json(path) for path in self.root.parent.glob(f"*/*/{TAG}"))
         return {port for tag in tags if tag for port in tag["ports"].values()}
 
-    async def _everything(self) -> list[Thing[Folder]]:
-        return await asyncio.to_thread(self._list)
-
-    async def _of_owner(self, owner: Owner) -> list[Thing[Folder]]:
-        return [thing for thing in await self._everything() if thing.owner == owner.uid]
-
-    async def _by_id(self, ref: str) -> Thing[Folder] | None:
-        return None if "/" in ref else await asyncio.to_thread(_thing, self.root / ref)
-
-    def _list(self) -> list[Thing[Folder]]:
-        try:
-            folders = rubbish.folders(self.root)
-        except OSError as error:
-            raise Unreachable(f"cannot list {self.root}: {error.strerror}; nothing is concluded from that") from error
-        return [thing for folder in folders if (thing := _thing(folder))]
-
 
 def free_ports(count: int, first: int, taken: set[int]) -> int:
     """The first of `count` ports in a row that nobody listens on and nobody owns. QuotaExceeded if there are none."""
@@ -195,8 +184,7 @@ def _thing(folder: Path) -> Thing[Folder] | None:
     files = sorted(path for path in (*folder.glob("*.json"), *folder.glob("*/*.json")) if not path.name.startswith("."))
     documents = {str(path.relative_to(folder)): read_json(path) for path in files if path.name != TAG}
     ports: dict[str, int] = record["ports"]
-    taken = frozenset(name for name, port in ports.items() if not _is_free(port))
-    live = Folder(record["name"], folder.name, str(folder), ports, documents, taken)
+    live = Folder(record["name"], folder.name, str(folder), ports, documents)
     tag = record["tag"]
     return Thing(
         ref=folder.name,

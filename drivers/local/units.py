@@ -29,12 +29,12 @@ from drivers.contract import (
     Step,
     Survey,
     Unknown,
-    Unreachable,
 )
 from drivers.judging import Thing
-from drivers.local import processes, rubbish, shim
+from drivers.local import processes, shim
 from drivers.local.deaths import Deaths
 from drivers.local.jsonfiles import read_json
+from drivers.local.shelf import Shelf, discard
 from drivers.local.unit import State, Unit
 from drivers.snapshot import SharedList
 
@@ -62,7 +62,7 @@ class UnitDriver:
 
     def __post_init__(self) -> None:
         if self._shared is None:
-            self._shared, self._deaths = SharedList(self._everything, self._of_owner, self._by_id), Deaths(self.died)
+            self._shared, self._deaths = Shelf(self.root, _thing, "units").shared(), Deaths(self.died)
 
     def with_secrets(self, secrets: Mapping[str, str]) -> UnitDriver:
         """The same units, started with these files."""
@@ -116,7 +116,7 @@ class UnitDriver:
     async def logs(self, uid: str) -> dict[str, list[Path]]:
         """Part → the logs of each unit of an owner: what it prints, and what it writes itself. Unreachable."""
         found: dict[str, list[Path]] = {}
-        for thing in await self._everything():
+        for thing in await Shelf(self.root, _thing, "units").everything():
             if thing.owner == uid:
                 record = read_json(self.root / thing.ref / "unit.json") or {}
                 found[thing.part] = [self.root / thing.ref / "log", *map(Path, record.get("logs", ()))]
@@ -150,24 +150,6 @@ class UnitDriver:
     def _left(self, folder: Path) -> list[int]:
         record = read_json(folder / "unit.json") or {}
         return [] if processes.alive(record.get("process")) else processes.leftovers(folder)
-
-    async def _everything(self) -> list[Thing[Unit]]:
-        return await asyncio.to_thread(self._list)
-
-    async def _of_owner(self, owner: Owner) -> list[Thing[Unit]]:
-        return [thing for thing in await self._everything() if thing.owner == owner.uid]
-
-    async def _by_id(self, ref: str) -> Thing[Unit] | None:
-        return None if "/" in ref else await asyncio.to_thread(_thing, self.root / ref)
-
-    def _list(self) -> list[Thing[Unit]]:
-        try:
-            folders = rubbish.folders(self.root)
-        except FileNotFoundError as error:
-            raise Unreachable(f"cannot list units: {self.root} is not there; nothing is concluded from that") from error
-        except OSError as error:
-            raise Unreachable(f"cannot list units in {self.root}: {error.strerror}; nothing is concluded from that") from error
-        return [thing for folder in folders if (thing := _thing(folder))]
 
 
 def stop(folder: Path, process: Mapping[str, Any], grace: float) -> None:
@@ -276,4 +258,4 @@ def _clear(folder: Path, record: Mapping[str, Any]) -> None:
 def _remove(folder: Path, others: Any) -> None:
     for path in map(Path, others):
         shutil.rmtree(path, ignore_errors=True)
-    rubbish.discard(folder)
+    discard(folder)

@@ -150,6 +150,36 @@ def test_many_put_the_same_at_once(packaged, tmp_path):
     assert os.listdir(tmp_path / "store") == [manifest.hex_of(digest)]
 
 
+def test_who_comes_second_leaves_the_first_alone(packaged, tmp_path, monkeypatch):
+    """Two look and find nothing, one after the other moves its copy there: the first copy is never taken away from its readers."""
+    first, second = Store(tmp_path / "store"), Store(tmp_path / "store")
+    copyfile, seen = shutil.copyfile, []
+
+    def meanwhile(source, target):
+        if not seen:
+            seen.append(first)
+            digest = first.put(packaged)
+            seen.append((tmp_path / "store" / manifest.hex_of(digest)).stat().st_ino)
+        copyfile(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", meanwhile)
+        digest = second.put(packaged)
+    assert (tmp_path / "store" / manifest.hex_of(digest)).stat().st_ino == seen[1]
+    assert os.listdir(tmp_path / "store") == [manifest.hex_of(digest)]
+
+
+def test_many_mend_the_same_at_once(packaged, tmp_path):
+    """A damaged package and any number of menders: whole in the end, and nobody fails."""
+    stores = [Store(tmp_path / "store") for _ in range(8)]
+    digest = stores[0].put(packaged)
+    (tmp_path / "store" / manifest.hex_of(digest) / manifest.SKOPS).write_bytes(b"damaged")
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda store: store.put(packaged), stores)) == {digest}
+    stores[0].verify(digest)
+    assert os.listdir(tmp_path / "store") == [manifest.hex_of(digest)]
+
+
 @pytest.mark.parametrize("half", range(6))
 def test_a_writer_that_dies_leaves_nothing_that_is_found(half, packaged, tmp_path, monkeypatch):
     """Killed at any file, the store holds no half package, and the next writer succeeds."""

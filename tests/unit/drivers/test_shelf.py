@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.local import rubbish
+from drivers.local import shelf
 
 
 def made(root: Path, name: str) -> Path:
@@ -20,9 +20,9 @@ def made(root: Path, name: str) -> Path:
 def test_a_folder_goes_whole(tmp_path: Path) -> None:
     """It is gone, the one beside it is not; a second time nothing happens."""
     one, other = made(tmp_path, "one"), made(tmp_path, "other")
-    rubbish.discard(one)
-    rubbish.discard(one)
-    assert list(tmp_path.iterdir()) == rubbish.folders(tmp_path) == [other]
+    shelf.discard(one)
+    shelf.discard(one)
+    assert list(tmp_path.iterdir()) == shelf.swept(tmp_path) == [other]
 
 
 def test_what_a_crash_left_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,8 +30,8 @@ def test_what_a_crash_left_is_swept_away(tmp_path: Path, monkeypatch: pytest.Mon
     one = made(tmp_path, "one")
     with monkeypatch.context() as crash:
         crash.setattr(shutil, "rmtree", lambda *_, **__: None)
-        rubbish.discard(one)
+        shelf.discard(one)
     assert not one.exists()
     assert len(list(tmp_path.iterdir())) == 1
-    assert rubbish.folders(tmp_path) == []
+    assert shelf.swept(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
