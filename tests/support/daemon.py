@@ -50,7 +50,7 @@ class DaemonProcess:
         """The paths of its home."""
         return Home(self.root)
 
-    async def start(self, env: Mapping[str, str] | None = None, *, wait: bool = True, seconds: float = 30) -> None:
+    async def start(self, env: Mapping[str, str] | None = None, *, wait: bool = True, seconds: float = 90) -> None:
         """Start it; with `wait`, return once it answers. AssertionError with the end of its log if it dies instead."""
         self.extra = dict(env or {})
         self.root.mkdir(parents=True, exist_ok=True)
