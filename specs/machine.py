@@ -6,6 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from specs.health import NOT_LOCAL, NOT_OBSERVED, MachineHealthCheck
+from specs.health import RULES as HEALTH_RULES
 from specs.meta import Column, Counter, Model, Names, Quantity, Resource, Rule, Status
 from specs.openstack import CLOUD_FOR_LIFE, NameTagFilter, OpenStackMachine
 from specs.openstack import RULES as OPENSTACK_RULES
@@ -105,6 +107,8 @@ class MachineSpec(Model):
     """What anneal may do to a host that it manages."""
     remediation: Remediation = Remediation()
     """What to do with a server that failed."""
+    machine_health_check: MachineHealthCheck | None = None
+    """When a server that did not fail counts as unhealthy all the same, and is replaced."""
 
     @property
     def provider(self) -> str:
@@ -124,6 +128,10 @@ class MachineSpec(Model):
             raise ValueError("import: only provider openstack can honour a filter; give the id")
         if self.openstack is None and self.managed_options.on_delete == "detach":
             raise ValueError("managedOptions: only provider openstack can honour detach")
+        if self.machine_health_check is not None and self.local is not None:
+            raise ValueError(NOT_LOCAL)
+        if self.machine_health_check is not None and self.import_ is not None:
+            raise ValueError(NOT_OBSERVED)
         return self
 
 
@@ -208,6 +216,7 @@ class Machine(Resource):
         Rule("spec.simulated.credentialsRef",
              "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
              "exactly one of file, env, secretKeyRef must be set"),
+        *HEALTH_RULES,
         *OPENSTACK_RULES,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ from reconciler.engine.clock import Clock
 from reconciler.engine.events import Recorder
 from reconciler.engine.guard import Guard
 from reconciler.engine.index import Index
-from reconciler.engine.kind import Key, Kind, Resolves
+from reconciler.engine.kind import Key, Kind, Resolves, Spares
 from reconciler.engine.subject import Subject
 from reconciler.metrics import METRICS
 from specs.meta import Reason
@@ -177,6 +177,8 @@ class Engine:
         plan = (kind.teardown if subject.deleting else kind.plan)(model, seen, subject.now)
         if isinstance(plan, tuple) and (held := await self.guard.hold(subject, plan[0], settled, drivers)):
             plan = held
+        if isinstance(plan, tuple) and plan[0].remedies and isinstance(kind, Spares) and (spared := await kind.spare(model)):
+            plan = replace(spared, seconds=min(spared.seconds, self.guard.look_seconds))
         if isinstance(plan, tuple):
             return await self._act(subject, plan, seen, drivers[plan[0].part])
         if subject.deleting and isinstance(plan, Done):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from drivers.contract import Driver, Plan, Seen
+from drivers.contract import Driver, Plan, Seen, Wait
 from reconciler.client import ResourceId
 from specs.meta import Reason, Resource
 
@@ -87,3 +87,11 @@ class Resolves(Protocol):
 
     async def look_up(self, obj: Any) -> Mapping[str, Any] | None:
         """The inputs that will be used. MUST NOT ask again for what status.resolved already answers; raises DriverError."""
+
+
+@runtime_checkable
+class Spares(Protocol):
+    """A kind that may hold back a remedy although one is due, by what else of its objects is in need of one."""
+
+    async def spare(self, obj: Any) -> Wait | None:
+        """Why nothing is replaced now; None if it may be. Asked right before each step that remedies; MAY read other objects."""

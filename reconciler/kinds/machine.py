@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
+from pydantic import ValidationError
+
 from drivers.contract import Done, Driver, Duplicate, InvalidConfiguration, Plan, Present, Seen, Step, Stop, Unknown, Wait
 from drivers.local.facts import Facts
 from drivers.openstack.live import Server as CloudServer
 from drivers.openstack.lookup import find
 from drivers.simulated.live import Address, Server
-from reconciler.client import SECRETS
+from reconciler.client import SECRETS, ours
 from reconciler.engine.kind import Reference, Verdict
-from reconciler.kinds import servers
+from reconciler.kinds import health, servers
 from reconciler.kinds.openstack import plan as openstack
 from reconciler.kinds.openstack.status import cloud_status
 from reconciler.kinds.openstack.wish import Wish, selector, selectors
@@ -22,6 +24,8 @@ from reconciler.kinds.openstack.wish import parts as openstack_parts
 from reconciler.kinds.providers import Providers, account
 from specs.machine import Machine, MachineSpec
 from specs.meta import Reason
+
+MACHINES = ours("machines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,10 @@ class MachineKind:
 
     def plan(self, obj: Machine, seen: Seen, now: datetime) -> Plan:
         """From what is seen to the host that is wanted."""
+        planned = self._plan(obj, seen, now)
+        return health.remedied(obj, seen, planned, self.verdicts(obj, seen, planned), now)
+
+    def _plan(self, obj: Machine, seen: Seen, now: datetime) -> Plan:
         if blind := servers.blind(seen):
             return blind
         if obj.spec.local is not None:
@@ -100,6 +108,16 @@ class MachineKind:
             return openstack.plan(Wish.of(obj, now), seen)
         assert obj.spec.simulated is not None
         return servers.plan(obj.spec.simulated, obj.spec.remediation, servers.Past.of(obj, now), seen, _wanted(obj.spec))
+
+    async def spare(self, obj: Machine) -> Wait | None:
+        """Nothing is replaced while too many are unhealthy: of its set, else of the namespace's Machines of this account."""
+        if (check := obj.spec.machine_health_check) is None or (check.max_unhealthy or check.unhealthy_range) is None:
+            return None
+        mine, account_ = health.pool(obj), self.provider(obj)
+        items, _ = await self.providers.client.list(MACHINES, obj.metadata.namespace)
+        with_models = [(item, model) for item in items if (model := _parsed(item)) is not None]
+        peers = [i for i, model in with_models if health.pool(model) == mine and (mine or self.provider(model) == account_)]
+        return health.crowd(check, peers)
 
     def teardown(self, obj: Machine, seen: Seen, now: datetime) -> Plan:
         """Server first, then its address, then its ports: what is in use cannot be deleted."""
@@ -143,6 +161,14 @@ class MachineKind:
                 yield Verdict("DuplicateExternal", "True", Reason.DUPLICATE_EXTERNAL, message)
                 break
         yield Verdict("Bootstrapped", "True", Reason.NOT_REQUIRED, "nothing is installed on the hosts of this provider")
+
+
+def _parsed(obj: dict[str, Any]) -> Machine | None:
+    """None for what does not validate any more: others' faults do not count."""
+    try:
+        return Machine.parse(obj)
+    except ValidationError:
+        return None
 
 
 def _wanted(spec: MachineSpec) -> frozenset[str]:

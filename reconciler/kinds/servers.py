@@ -111,17 +111,20 @@ def surplus_twins(seen: Seen) -> Iterator[Step]:
                 yield Step("delete", part, why, ref=ref, destroys=f"the duplicate {part} {ref}")
 
 
-def replace_failed(ref: str, fault: str, remediation: Remediation, past: Past) -> Plan:
-    """Replace what the cloud could not build or keep: a few times, with growing pauses, then say so and stop."""
-    fault = fault or "no fault was given"
+def replace_failed(ref: str, fault: str, remediation: Remediation, past: Past, cause: str = "") -> Plan:
+    """Replace what the cloud could not build or keep: a few times, with growing pauses, then say so and stop.
+
+    `cause` says why where it is not that the cloud reports ERROR.
+    """
+    cause, why = cause or f"the cloud says: {fault or 'no fault was given'}", cause or f"it is in ERROR: {fault}"
     if past.count >= remediation.max_retry:
         tried = f"replaced {past.count} times" if past.count else "replacing is switched off (spec.remediation.maxRetry: 0)"
-        return Stop(Reason.SERVER_FAILED, f"the cloud says: {fault}; {tried}. Change the spec to try again")
+        return Stop(Reason.SERVER_FAILED, f"{cause}; {tried}. Change the spec to try again")
     pause = timedelta(seconds=remediation.retry_period_seconds * 2.0 ** (past.count - 1)) if past.count else timedelta(0)
     if past.since < pause:
-        message = f"the cloud says: {fault}; replaced {past.count} of {remediation.max_retry} times, next in a while"
+        message = f"{cause}; replaced {past.count} of {remediation.max_retry} times, next in a while"
         return Wait(Reason.SERVER_FAILED, message, (pause - past.since).total_seconds())
-    return (Step("delete", "server", f"it is in ERROR: {fault}", ref=ref, destroys="its local disk", remedies=True),)
+    return (Step("delete", "server", why, ref=ref, destroys="its local disk", remedies=True),)
 
 
 def _rebuild(ref: str, server: Server, spec: SimulatedMachine, seen: Seen, wanted: Set[str]) -> Iterator[Step]:

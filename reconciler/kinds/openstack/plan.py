@@ -109,7 +109,7 @@ def _with_server(want: Wish, ref: str, server: Server, seen: Seen) -> Plan:
 def _building(want: Wish, ref: str, server: Server) -> Plan:
     limit = want.remediation.node_startup_timeout_seconds
     if limit is not None and (want.now - datetime.fromisoformat(server.created)).total_seconds() > limit:
-        return servers.replace_failed(ref, f"it was not built within {limit} s", want.remediation, want.past)
+        return servers.replace_failed(ref, "", want.remediation, want.past, cause=f"it was not built within {limit} s")
     return Wait(Reason.BUILDING, f"the cloud is building it{f' ({server.task})' if server.task else ''}", BUSY_SECONDS)
 
 

@@ -13,6 +13,7 @@ OS: dict[str, Any] = {
     "flavor": {"filter": {"name": "m1.small"}},
     "image": {"filter": {"name": "debian-12"}},
 }
+SICK = {"type": "Ready", "status": "False", "timeoutSeconds": 300}
 NET = {"filter": {"name": "private"}}
 PORT = {"network": NET}
 
@@ -56,6 +57,22 @@ OPENSTACK = (
          "spec.import", crd_refused="spec"),
     Case("a simulated one that stays", {"simulated": {"endpoint": "http://a"}, "managedOptions": {"onDelete": "detach"}},
          "spec.managedOptions", crd_refused="spec"),
+    Case("a health check", {**os(), "machineHealthCheck": {"unhealthyConditions": [SICK], "maxUnhealthy": "40%"}}),
+    Case("a health check without conditions", {**os(), "machineHealthCheck": {"unhealthyConditions": []}},
+         "spec.machineHealthCheck.unhealthyConditions"),
+    Case("silence as a reason to replace",
+         {**os(), "machineHealthCheck": {"unhealthyConditions": [SICK | {"status": "Unknown"}]}},
+         "spec.machineHealthCheck.unhealthyConditions.0.status"),
+    Case("more than all", {**os(), "machineHealthCheck": {"unhealthyConditions": [SICK], "maxUnhealthy": "101%"}},
+         "spec.machineHealthCheck.maxUnhealthy"),
+    Case("two limits",
+         {**os(), "machineHealthCheck": {"unhealthyConditions": [SICK], "maxUnhealthy": "2", "unhealthyRange": "[1-2]"}},
+         "spec.machineHealthCheck"),
+    Case("the health of this machine", {"local": {}, "machineHealthCheck": {"unhealthyConditions": [SICK]}},
+         "spec.machineHealthCheck", crd_refused="spec"),
+    Case("the health of somebody else's server",
+         {**os(), "managementPolicy": "unmanaged", "import": {"id": "a"}, "machineHealthCheck": {"unhealthyConditions": [SICK]}},
+         "spec.machineHealthCheck", crd_refused="spec"),
     Case("another size", os(flavor={"id": "2"}), old=os()),
     Case("the credentials elsewhere", os(identityRef={"name": "other", "cloudName": "mini"}), old=os()),
     Case("another cloud of the same", os(identityRef={"name": "cloud", "cloudName": "maxi"}), f"{HERE}.identityRef", old=os()),
@@ -92,10 +109,12 @@ _FULL: list[dict[str, Any]] = [
        additionalBlockDevices=[{"name": "a", "sizeGiB": 1, "type": "a"}], floatingIP={"network": BY_ID},
        serverGroup={"id": "a"}, configDrive=True, serverMetadata=[{"key": "a", "value": "a"}], tags=["a"],
        availabilityZone="a", userData="#cloud-config", resyncPeriodSeconds=60)
-    | {"managedOptions": {"onDelete": "detach"}, "remediation": {"nodeStartupTimeoutSeconds": 60}},
+    | {"managedOptions": {"onDelete": "detach"}, "remediation": {"nodeStartupTimeoutSeconds": 60},
+       "machineHealthCheck": {"unhealthyConditions": [SICK], "maxUnhealthy": "40%"}},
     os(identityRef={"file": "a", "cloudName": "b"}, flavor={"id": "a"}, image={"id": "a"}, sshPublicKey="a",
        ports=[{"network": BY_FILTER, "securityGroups": [BY_FILTER], "fixedIPs": [{"subnet": BY_FILTER}]}],
-       securityGroups=[{"id": "a"}], floatingIP={"network": BY_FILTER}, serverGroup={"filter": {"name": "a"}}),
+       securityGroups=[{"id": "a"}], floatingIP={"network": BY_FILTER}, serverGroup={"filter": {"name": "a"}})
+    | {"machineHealthCheck": {"unhealthyConditions": [SICK], "unhealthyRange": "[1-3]"}},
     os(flavor={"filter": {"name": "a"}}, image=BY_FILTER, securityGroups=[BY_FILTER])
     | {"managementPolicy": "unmanaged", "import": BY_FILTER},
 ]  # fmt: skip

@@ -67,11 +67,23 @@ openstack = _some(
     },
 )
 remediation = _some({}, {"maxRetry": st.integers(0, 10), "retryPeriodSeconds": st.integers(0, 86_400)})
+sick = _some(
+    {"type": st.sampled_from(["Ready", "Provisioned", "Bootstrapped"]), "timeoutSeconds": st.integers(0, 604_800)},
+    {"status": st.just("False")},
+)
+health = st.one_of(
+    _some({"unhealthyConditions": st.lists(sick, min_size=1, max_size=3)}, {"maxUnhealthy": st.sampled_from(["0", "2", "40%"])}),
+    _some({"unhealthyConditions": st.lists(sick, min_size=1, max_size=3)}, {"unhealthyRange": st.just("[1-3]")}),
+)
 machine_specs = st.one_of(
     _some({"local": st.just({})}, {"remediation": remediation, "managementPolicy": st.just("managed")}),
     _some(
         {"openstack": openstack},
-        {"remediation": remediation, "managedOptions": _some({}, {"onDelete": st.sampled_from(["delete", "detach"])})},
+        {
+            "remediation": remediation,
+            "managedOptions": _some({}, {"onDelete": st.sampled_from(["delete", "detach"])}),
+            "machineHealthCheck": health,
+        },
     ),
     _some({"simulated": simulated}, {"remediation": remediation, "managementPolicy": st.just("managed")}),
     _some(
