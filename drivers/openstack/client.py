@@ -65,7 +65,7 @@ class CloudClient:
 
     def __init__(self, name: str, config: Callable[[], Mapping[str, Any]], fence: Fence, call_seconds: float = 30.0) -> None:
         self.name = name
-        self._config, self._fence, self._seconds = config, fence, call_seconds
+        self._config, self._fence, self.call_seconds = config, fence, call_seconds
         self._lines: dict[bool, _Line] = {}
         self._known: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
@@ -116,11 +116,11 @@ class CloudClient:
         secrets: tuple[str, ...] = ()
         try:
             line, secrets = self._line(call)
-            response = line.send(call, self._fence, self._seconds)
+            response = line.send(call, self._fence, self.call_seconds)
             if response.status_code == 401:
                 line.session.invalidate()
                 call.sent = False
-                response = line.send(call, self._fence, self._seconds)
+                response = line.send(call, self._fence, self.call_seconds)
         except DriverError:
             raise
         except ModuleNotFoundError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from drivers.contract import Driver
 from tests.openstack.harness import HARNESSES, RealCloud
+from tests.openstack.project import own_project
 from tests.openstack.proxy import FaultProxy
 from tests.openstack.real import Real
 from tests.openstack.world import ENV
@@ -20,7 +20,6 @@ from tests.support.daemon import DaemonProcess
 
 HERE = Path(__file__).parent
 ROOT = Path(os.environ.get("OS_ROOT") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anneal-openstack")
-MADE = {"servers": "POST /servers 202", "ports": "POST /ports 201", "addresses": "POST /floatingips 201"}
 LAST: dict[str, Any] = {}
 
 
@@ -38,23 +37,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def real() -> Iterator[Real]:
-    """The cloud. If it was up already it stays up."""
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    """The cloud, with a project for these tests alone. If it was up already it stays up."""
     done = subprocess.run(
         [HERE / "cloud" / "up"], env=os.environ | {"OS_ROOT": str(ROOT)}, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    there = Real(ROOT / "clouds.yaml")
-    there.clear()
-    before = made()
-    yield there
-    LAST.update(made={name: made()[name] - before[name] for name in MADE}, left=there.total())
-
-
-def made() -> Counter[str]:
-    """How many creates succeeded, by the services' own record of requests."""
-    lines = Counter(line for file in (ROOT / "log").glob("*.requests") for line in file.read_text(errors="replace").splitlines())
-    return Counter({name: lines[line] for name, line in MADE.items()})
+    with own_project(ROOT / "clouds.yaml", tmp_path_factory.mktemp("clouds")) as there:
+        yield there
+        LAST.update(made=there.made(), left=there.total())
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

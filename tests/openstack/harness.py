@@ -9,6 +9,7 @@ import openstack.exceptions
 
 from drivers.contract import Driver, Fence, Intent, Owner, Step
 from drivers.openstack import connect
+from drivers.openstack.client import CloudClient
 from drivers.openstack.marks import mark
 from tests.contract.harness import INSTALLATION, Hook
 from tests.openstack.proxy import Fault, FaultProxy
@@ -41,6 +42,7 @@ SPECIAL: dict[str, dict[Hook, str]] = {
         Hook.EMPTY_LISTS: "a key that is not in the list is asked for by its name",
     },
 }
+PATIENT = 30.0
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL08cyN/wZqTPVar2xHIJ243pvV9JKQD3Xh2emrVvjMu somebody"
 
 
@@ -54,7 +56,8 @@ class RealCloud:
         self.secret = ""
         self.real: Real
         self.proxies: dict[str, FaultProxy]
-        self._asked = 0
+        self._clients: list[tuple[CloudClient, float]] = []
+        """Each with the patience that was asked for."""
 
     def use(self, real: Real, proxies: dict[str, FaultProxy]) -> None:
         """The cloud, and what stands before it."""
@@ -62,6 +65,7 @@ class RealCloud:
 
     def reset(self) -> None:
         """Nothing of this project is left, all is honest, the password is as it was."""
+        self._clients.clear()
         self.honest(wait=False)
         self.secret = self.real.config["auth"]["password"]
         self.real.clear()
@@ -78,9 +82,12 @@ class RealCloud:
         return {**self.real.config, **overrides, "auth": {**self.real.config["auth"], "password": self.secret}}
 
     def driver(self, *, fence: Fence = lambda: None, endpoint: str | None = None, call_seconds: float = 30.0) -> Driver[Any]:
-        """The driver. What it asked for it waits for, so that the suite sees an end and not a way."""
-        seconds = 5.0 if call_seconds < 1 else call_seconds
-        cloud = connect("real", lambda: self.config(endpoint), fence, installation=INSTALLATION, call_seconds=seconds)
+        """The driver. What it asked for it waits for, so that the suite sees an end and not a way.
+
+        It is patient with an honest cloud, however little is asked for: a busy machine is no fault.
+        """
+        cloud = connect("real", lambda: self.config(endpoint), fence, installation=INSTALLATION)
+        self._clients.append((cloud.client, call_seconds))
         driver: Any = cloud.drivers[self.singular]
         if self.singular == "server":
             apply, destroy = driver.apply, driver.destroy
@@ -140,11 +147,17 @@ class RealCloud:
             methods = ("DELETE",)
         for proxy in self.proxies.values():
             proxy.fault = Fault(fault, PATHS[self.singular], methods, message, retry_after)  # type: ignore[arg-type]
+        if fault.startswith("hang"):
+            for client, seconds in self._clients:
+                client.call_seconds = seconds
 
     def honest(self, *, wait: bool = True) -> None:
         """No faults; and what was asked for is done."""
+        for client, _ in self._clients:
+            client.call_seconds = PATIENT
         for proxy in self.proxies.values():
-            proxy.fault = None
+            proxy.settle()
+            proxy.honest()
         if wait:
             self.real.quiet()
 
@@ -181,6 +194,8 @@ class RealCloud:
 
     def refs(self) -> list[str]:
         """From the cloud's own list."""
+        for proxy in self.proxies.values():
+            proxy.settle()
         table = {"address": "addresses"}.get(self.singular, f"{self.singular}s")
         return [thing.name if self.singular == "key" else thing.id for thing in self.real.inventory()[table]]
 

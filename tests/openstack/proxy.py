@@ -7,7 +7,6 @@ import http.client
 import json
 import re
 import threading
-import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -25,7 +24,8 @@ REFUSALS = {
     "delete_in_use": (409, "It is in use."),
     "unavailable": (503, "Service Unavailable"),
 }
-HANG_SECONDS = 7.0
+LONGEST_HANG = 60.0
+"""Seconds; an end comes earlier, when the proxy is told to be honest."""
 
 
 @dataclass
@@ -52,6 +52,20 @@ class FaultProxy:
     fault: Fault | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
     """(method, path) of every request that arrived."""
+    _released: threading.Event = field(default_factory=threading.Event)
+    _quiet: threading.Condition = field(default_factory=threading.Condition)
+    _forwarded: int = 0
+
+    def honest(self) -> None:
+        """No fault any more; what hangs is let go."""
+        self.fault = None
+        self._released.set()
+        self._released = threading.Event()
+
+    def settle(self, seconds: float = 60.0) -> None:
+        """Wait until the service has answered all that was passed on to it, though nobody may wait for it any more."""
+        with self._quiet:
+            assert self._quiet.wait_for(lambda: self._forwarded == 0, seconds)
 
     def __post_init__(self) -> None:
         outer = self
@@ -89,8 +103,7 @@ class FaultProxy:
             case "drop_before":
                 return self._drop(request)
             case "hang":
-                time.sleep(HANG_SECONDS)
-                return self._drop(request)
+                return self._hang(request)
             case "garbage":
                 return self._answer(request, 200, b"<html>it works!</html>", {})
             case "empty_lists" if method == "GET" and re.search(
@@ -110,13 +123,22 @@ class FaultProxy:
             case "drop_after":
                 return self._drop(request)
             case "hang_after":
-                time.sleep(HANG_SECONDS)
-                return self._drop(request)
+                return self._hang(request)
             case "ack_then_500":
                 return self._answer(request, 502, b"<html>Bad Gateway</html>", {})
         return self._answer(request, status, raw, kept)
 
     def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        with self._quiet:
+            self._forwarded += 1
+        try:
+            return self._exchange(request, body)
+        finally:
+            with self._quiet:
+                self._forwarded -= 1
+                self._quiet.notify_all()
+
+    def _exchange(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         there = urlsplit(self.upstream)
         connection = http.client.HTTPConnection(there.hostname or "", there.port, timeout=120)
         headers = {
@@ -139,6 +161,11 @@ class FaultProxy:
             request.wfile.write(raw)
         except OSError:
             request.close_connection = True
+
+    def _hang(self, request: BaseHTTPRequestHandler) -> None:
+        """No answer until the fault is over, and none then."""
+        self._released.wait(LONGEST_HANG)
+        self._drop(request)
 
     def _drop(self, request: BaseHTTPRequestHandler) -> None:
         request.close_connection = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ from urllib.parse import urlsplit
 import openstack
 import yaml
 
-TABLES = ("servers", "ports", "addresses", "groups", "keys")
+MADE = {"servers": "POST /servers 202", "ports": "POST /ports 201", "addresses": "POST /floatingips 201"}
 
 
 class Real:
     """One project of the cloud, seen with openstacksdk and nothing of ours."""
 
-    def __init__(self, clouds: Path, cloud: str = "mini") -> None:
-        self.clouds, self.cloud = clouds, cloud
+    def __init__(self, clouds: Path, record: Path, cloud: str = "mini") -> None:
+        """`record` is the folder in which the services write down what they were asked for."""
+        self.clouds, self.cloud, self._record = clouds, cloud, record
         self.config: dict[str, Any] = yaml.safe_load(clouds.read_text())["clouds"][cloud]
         self.sdk = openstack.connect(load_yaml_config=False, load_envvars=False, **self.config)
         admin = yaml.safe_load(clouds.read_text())["clouds"]["mini-admin"]
@@ -28,7 +30,7 @@ class Real:
         except openstack.exceptions.SDKException:  # a test that was killed may have left another password
             self.restore_password()
             self.until(self.may_enter)
-        self.project = self.sdk.current_project_id
+        self.project, self.user = self.sdk.current_project_id, self.config["auth"]["username"]
         self.sdk.compute.default_microversion = "2.79"
 
     def may_enter(self) -> bool:
@@ -64,6 +66,12 @@ class Real:
     def total(self) -> dict[str, int]:
         """How many things there are, by table, without the tables that are empty."""
         return {table: len(things) for table, things in self.inventory().items() if things}
+
+    def made(self) -> dict[str, int]:
+        """How many creates of this project succeeded so far, by the services' own record of requests."""
+        texts = [file.read_text(errors="replace") for file in self._record.glob("*.requests")]
+        lines = Counter(line for text in texts for line in text.splitlines())
+        return {name: lines[f"{line} {self.project}"] for name, line in MADE.items()}
 
     def clear(self) -> None:
         """Remove everything, and wait until it is gone."""

@@ -24,15 +24,15 @@ pytestmark = pytest.mark.timeout(900)
 async def world(real: Real, proxies: dict[str, FaultProxy], homes: Homes, tmp_path: Path) -> AsyncIterator[CloudWorld]:
     """A daemon that reaches Nova and Neutron through proxies."""
     for proxy in proxies.values():
-        proxy.fault = None
+        proxy.honest()
         proxy.log.clear()
     clouds = real.yaml_for(tmp_path / "clouds.yaml", {name: proxy.url for name, proxy in proxies.items()})
     async with running(real, homes("proxied"), clouds) as there:
         yield there
         for proxy in proxies.values():
-            proxy.fault = None
+            proxy.honest()
     for proxy in proxies.values():
-        proxy.fault = None
+        proxy.honest()
 
 
 def posts(proxies: dict[str, FaultProxy], path: str) -> int:
@@ -79,7 +79,7 @@ async def test_lists_that_lie_lead_to_no_second_server(world, real, proxies):
     start = len(proxies["compute"].log)
     await until(lambda: len(proxies["compute"].log) > start + 6, PATIENCE, lambda: "the daemon does not look")
     for proxy in proxies.values():
-        proxy.fault = None
+        proxy.honest()
     after = await world.of("a")
     assert [s.id for s in after["servers"]] == [s.id for s in before["servers"]]
     assert real.total() == {"servers": 1, "ports": 1}
@@ -125,7 +125,7 @@ async def test_a_policy_is_not_a_quota(world, real, proxies):
     await world.create("a")
     said = await world.until("a", because("Forbidden"))
     assert "disallowed by policy" in message(said)
-    proxies["network"].fault = None
+    proxies["network"].honest()
     await world.ready("a")
 
 
@@ -207,7 +207,7 @@ async def test_rotated_credentials_are_picked_up(world, real, proxies):
     await world.ready("a")
     before = [s.id for s in (await world.of("a"))["servers"]]
     identity, old = real.admin.identity, world.clouds.read_text()
-    identity.update_user(identity.find_user("demo"), password="another")
+    identity.update_user(identity.find_user(real.user), password="another")
     for proxy in proxies.values():
         proxy.fault = Fault("unauthorized")
     try:
@@ -216,7 +216,7 @@ async def test_rotated_credentials_are_picked_up(world, real, proxies):
         config: Any = yaml.safe_load(old)
         config["clouds"]["mini"]["auth"]["password"] = "another"
         for proxy in proxies.values():
-            proxy.fault = None
+            proxy.honest()
         world.clouds.write_text(yaml.safe_dump(config))
         await world.ready("a")
     finally:
@@ -235,6 +235,6 @@ async def test_a_cloud_that_is_away_loses_nothing(world, real, proxies):
         proxy.fault = Fault("unavailable")
     await world.until("a", because("ProviderUnreachable"))
     for proxy in proxies.values():
-        proxy.fault = None
+        proxy.honest()
     await world.ready("a")
     assert [s.id for s in (await world.of("a"))["servers"]] == before
