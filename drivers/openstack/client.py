@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from drivers.contract import Ambiguous, CredentialsInvalid, DriverError, Fence, InvalidConfiguration, Unreachable
 from drivers.openstack.errors import classify, unanswered
 
+Found = TypeVar("Found")
 THREADS = 16
 CONNECT_SECONDS = 5.0
 STALE_SECONDS = 300.0
@@ -68,6 +69,8 @@ class CloudClient:
         self._config, self._fence, self.call_seconds = config, fence, call_seconds
         self._lines: dict[bool, _Line] = {}
         self._known: Mapping[str, Any] | None = None
+        self._project: tuple[Mapping[str, Any], str] = ({}, "")
+        """An entry of clouds.yaml and the project that it leads to."""
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -78,6 +81,14 @@ class CloudClient:
     async def write(self, doing: str, service: str, method: str, path: str, body: Any = None) -> Answer:
         """Make one mutating call. A 404 raises, but for DELETE. Ambiguous if the answer was lost. Never sent twice."""
         return await self._run(_Call(doing, service, method, path, None, body))
+
+    async def project(self) -> str:
+        """The id of the project that the credentials lead to. Asks Keystone when they are new; raises as `read` does."""
+        entry, project = self._project
+        call = _Call("log in", "identity", "GET", "")
+        if project and entry == self._entry(call):
+            return project
+        return await self._in_thread(self._log_in, call)
 
     async def rows(
         self, doing: str, service: str, path: str, table: str, query: Mapping[str, Any] | None = None
@@ -104,12 +115,30 @@ class CloudClient:
         self._forget()
 
     async def _run(self, call: _Call) -> Answer:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"openstack-{self.name}")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, call)
+            return await self._in_thread(self._call, call)
         finally:
             call.given_up.set()
+
+    async def _in_thread(self, work: Callable[[_Call], Found], call: _Call) -> Found:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"openstack-{self.name}")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, call)
+
+    def _log_in(self, call: _Call) -> str:
+        """In a thread: get a token, and read in it for which project it is."""
+        secrets: tuple[str, ...] = ()
+        try:
+            entry = self._entry(call)
+            line, secrets = self._line(call)
+            project = str(line.session.get_project_id() or "")
+        except DriverError:
+            raise
+        except Exception as error:
+            raise self._failed(call, error, secrets) from None
+        with self._lock:
+            self._project = (entry, project)
+        return project
 
     def _call(self, call: _Call) -> Answer:
         """In a thread: send, at most once; once more after a 401, which means that nothing was done."""
@@ -123,12 +152,8 @@ class CloudClient:
                 response = line.send(call, self._fence, self.call_seconds)
         except DriverError:
             raise
-        except ModuleNotFoundError as error:
-            advice = "install it: pip install 'anneal[openstack]'"
-            raise InvalidConfiguration(f"cannot {call.doing}: {error.name} is not installed; {advice}") from error
         except Exception as error:
-            self._doubt(call.mutating)
-            raise _failure(call, error, secrets) from None  # what keystoneauth chains may hold the request, token and all
+            raise self._failed(call, error, secrets) from None  # what keystoneauth chains may hold the request, token and all
         found = response.status_code == 404 and call.method in ("GET", "DELETE")
         if response.status_code // 100 != 2 and not found:
             headers = response.headers
@@ -137,12 +162,7 @@ class CloudClient:
 
     def _line(self, call: _Call) -> tuple[_Line, tuple[str, ...]]:
         """The connection for reading or for changing, made anew when the configuration is another."""
-        try:
-            config = self._config()
-        except DriverError:
-            raise
-        except Exception as error:
-            raise CredentialsInvalid(f"cannot {call.doing}: clouds.yaml cannot be read: {type(error).__name__}") from None
+        config = self._entry(call)
         secrets = tuple(str(value) for key, value in (config.get("auth") or {}).items() if key in SECRETS)
         with self._lock:
             if config != self._known:
@@ -150,6 +170,23 @@ class CloudClient:
             if call.mutating not in self._lines:
                 self._lines[call.mutating] = _Line(config, keep_alive=not call.mutating)
             return self._lines[call.mutating], secrets
+
+    def _entry(self, call: _Call) -> Mapping[str, Any]:
+        """What clouds.yaml says now."""
+        try:
+            return self._config()
+        except DriverError:
+            raise
+        except Exception as error:
+            raise CredentialsInvalid(f"cannot {call.doing}: clouds.yaml cannot be read: {type(error).__name__}") from None
+
+    def _failed(self, call: _Call, error: Exception, secrets: tuple[str, ...]) -> DriverError:
+        """The contract's error for what was raised instead of an answer."""
+        if isinstance(error, ModuleNotFoundError):
+            advice = "install it: pip install 'anneal[openstack]'"
+            return InvalidConfiguration(f"cannot {call.doing}: {error.name} is not installed; {advice}")
+        self._doubt(call.mutating)
+        return _failure(call, error, secrets)
 
     def _doubt(self, mutating: bool) -> None:
         """openstacksdk remembers for ever that a service is missing: after a while of errors the catalogue is read anew."""

@@ -9,8 +9,22 @@ from typing import Any, assert_never
 
 from pydantic import ValidationError
 
-from drivers.contract import Done, Driver, Duplicate, InvalidConfiguration, Plan, Present, Seen, Step, Stop, Unknown, Wait
+from drivers.contract import (
+    CredentialsInvalid,
+    Done,
+    Driver,
+    Duplicate,
+    InvalidConfiguration,
+    Plan,
+    Present,
+    Seen,
+    Step,
+    Stop,
+    Unknown,
+    Wait,
+)
 from drivers.local.facts import Facts
+from drivers.openstack import Cloud
 from drivers.openstack.live import Server as CloudServer
 from drivers.openstack.lookup import find
 from drivers.simulated.live import Address, Server
@@ -24,6 +38,10 @@ from reconciler.kinds.openstack.wish import parts as openstack_parts
 from reconciler.kinds.providers import Providers, account
 from specs.machine import Machine, MachineSpec
 from specs.meta import Reason
+from specs.openstack import OpenStackMachine
+
+PROJECT = "project"
+"""The key under which `resolved` keeps the project that everything was made in."""
 
 MACHINES = ours("machines")
 
@@ -57,7 +75,7 @@ class MachineKind:
         """One driver for each part that is wanted or on record."""
         namespace = obj.metadata.namespace or "default"
         if obj.spec.openstack is not None:
-            cloud = (await self.providers.openstack(obj.spec.openstack.identity_ref, namespace)).drivers
+            cloud = (await self._own_cloud(obj, obj.spec.openstack)).drivers
         elif obj.spec.simulated is not None:
             cloud = await self.providers.simulated(obj.spec.simulated, namespace)
         else:
@@ -84,13 +102,25 @@ class MachineKind:
         if obj.spec.openstack is None:
             return self.resolve(obj)
         known = (obj.status.resolved if obj.status else None) or {}
+        cloud = await self._own_cloud(obj, obj.spec.openstack)
         wanted = {one.key: one for one in selectors(obj)}
         resolved = {key: known[key] for key in wanted.keys() & known.keys()}
-        if missing := sorted(wanted.keys() - known.keys()):
-            cloud = await self.providers.openstack(obj.spec.openstack.identity_ref, obj.metadata.namespace or "default")
-            for key in missing:
-                resolved[key] = await find(cloud.client, wanted[key])
+        resolved[PROJECT] = {"id": await cloud.client.project(), "name": ""}
+        for key in sorted(wanted.keys() - known.keys()):
+            resolved[key] = await find(cloud.client, wanted[key])
         return {key: resolved[key] for key in sorted(resolved)}
+
+    async def _own_cloud(self, obj: Machine, spec: OpenStackMachine) -> Cloud:
+        """The cloud, as long as the credentials lead to the project that the Machine's parts were made in.
+
+        Elsewhere every answer is healthy, and holds nothing of ours: that must not be taken for absence.
+        """
+        cloud = await self.providers.openstack(spec.identity_ref, obj.metadata.namespace or "default")
+        home = ((obj.status.resolved if obj.status else None) or {}).get(PROJECT, {}).get("id", "")
+        if home and (here := await cloud.client.project()) != home:
+            message = f"clouds.yaml leads to project {here}, and what this Machine has is in project {home}"
+            raise CredentialsInvalid(f"cannot look at it: {message}; nothing is touched, put the credentials of {home} back")
+        return cloud
 
     def plan(self, obj: Machine, seen: Seen, now: datetime) -> Plan:
         """From what is seen to the host that is wanted."""
