@@ -20,6 +20,8 @@ CATEGORY = "anneal"
 
 FINALIZER = f"{GROUP}/cleanup"
 PAUSED_ANNOTATION = f"{GROUP}/paused"
+REBUILD_ANNOTATION = f"{GROUP}/rebuild"
+"""On a Machine: another value than before puts its server's image onto its disk anew, once."""
 SOURCE_LABEL = f"{GROUP}/source"
 SOURCE_FILE_ANNOTATION = f"{GROUP}/source-file"
 INSTALLATION = "anneal-installation"
@@ -318,6 +320,8 @@ class Resource(Model):
     names: ClassVar[Names]
     columns: ClassVar[tuple[Column, ...]] = ()
     rules: ClassVar[tuple[Rule, ...]] = ()
+    scales: ClassVar[bool] = False
+    """Whether spec.replicas and status.replicas are also served as the scale subresource."""
 
     api_version: Literal["anneal.dev/v1alpha1"]
     """Group and version of this kind."""

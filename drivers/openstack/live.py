@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.openstack.marks import Marks, others, plain, read, words_of
+from drivers.openstack.marks import REBUILT, Marks, others, plain, read, words_of
 
 POWER = {0: "NOSTATE", 1: "RUNNING", 3: "PAUSED", 4: "SHUTDOWN", 6: "CRASHED", 7: "SUSPENDED"}
 GOING = ("deleting", "soft-deleting", "force-deleting")
@@ -38,6 +38,8 @@ class Server:
     volumes: tuple[str, ...]
     """Ids of the volumes that are attached."""
     created: str
+    rebuilt: str = ""
+    """Which request to rebuild it was last made or rebuilt for."""
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> Server:
@@ -54,13 +56,14 @@ class Server:
             fault=(row.get("fault") or {}).get("message") or "",
             flavor=row["flavor"]["original_name"],
             image=(row.get("image") or {}).get("id") or "",
-            metadata=dict(row.get("metadata") or {}),
+            metadata={key: value for key, value in (row.get("metadata") or {}).items() if key != REBUILT},
             tags=others(row["tags"]),
             made_from=read(row["tags"]).made_from,
             addresses=tuple(a["addr"] for a in found if a["addr"] not in floating),
             floating=floating,
             volumes=tuple(v["id"] for v in row.get("os-extended-volumes:volumes_attached") or ()),
             created=row["created"],
+            rebuilt=(row.get("metadata") or {}).get(REBUILT) or "",
         )
 
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from drivers.contract import Owner
 
 INSTALLATION, OWNER, PART, MADE_FROM = "anneal-installation=", "anneal-owner=", "anneal-part=", "anneal-made-from="
+REBUILT = "anneal-rebuilt"
+"""A key of a server's metadata: which request to rebuild it was last made or rebuilt for. It travels in the very call."""
 OURS = (INSTALLATION, OWNER, PART, MADE_FROM)
 
 

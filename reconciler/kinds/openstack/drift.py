@@ -7,6 +7,7 @@ from typing import Any
 
 from drivers.contract import Present, Seen, Step
 from drivers.openstack.live import Address, Group, Port, Server, Volume, network_of
+from drivers.openstack.marks import REBUILT
 from reconciler.kinds.openstack.wish import Wish, order, pairs_of, refs, rules_of
 
 
@@ -17,6 +18,8 @@ def replacement(want: Wish, server: Server, seen: Seen) -> str:
         return f"image {server.image} → {image}"
     if server.made_from and server.made_from != want.made_from:
         return "what it is made from differs: image, key, zone, group, config drive, user data or root volume"
+    if want.spec.root_volume and want.rebuild not in ("", server.rebuilt):
+        return "a rebuild was asked for, and what boots from a volume cannot be rebuilt in place"
     return ""
 
 
@@ -59,7 +62,8 @@ def plug(want: Wish, server: str, live: Server, seen: Seen) -> Iterator[Step]:
 def server(want: Wish, ref: str, live: Server) -> Iterator[Step]:
     """Metadata and tags."""
     if dict(live.metadata) != want.metadata:
-        yield Step("update", "server", "its metadata differs", {"metadata": want.metadata}, ref=ref)
+        kept = {REBUILT: live.rebuilt} if live.rebuilt else {}
+        yield Step("update", "server", "its metadata differs", {"metadata": want.metadata | kept}, ref=ref)
     if live.tags != (tags := tuple(sorted(set(want.spec.tags)))):
         change = {"tags": list(tags), "madeFrom": live.made_from or want.made_from}
         yield Step("update", "server", "its tags differ", change, ref=ref)

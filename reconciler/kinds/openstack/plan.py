@@ -4,6 +4,7 @@ A reader sees every state of a server here, and what is done about it:
 
     BUILD → wait, or replace after nodeStartupTimeoutSeconds · ACTIVE → compare
     ERROR → replace, a few times, with growing pauses
+    a rebuild was asked for → rebuild in place, or replace what boots from a volume
     VERIFY_RESIZE → confirm what was wanted, revert what was not · RESIZE, REBOOT, MIGRATING, … → wait · gone → create
     SHUTOFF, PAUSED, SUSPENDED, … → somebody did that: say so, touch nothing · SOFT_DELETED → say so
     somebody else's tag, or none → never touched · two with our tag → the recorded one is kept, the other deleted
@@ -87,6 +88,9 @@ def _with_server(want: Wish, ref: str, server: Server, seen: Seen) -> Plan:
         return Wait(Reason.UPDATING, f"the cloud is at work on it: {server.task or server.state}", BUSY_SECONDS)
     if server.state != "ACTIVE":
         return Stop(Reason.STOPPED, f"the server is {server.state}: somebody stopped it; start it again, or delete the Machine")
+    if want.rebuild not in ("", server.rebuilt):
+        loss, pause = "what is on its local disk", "the machine is gone until its image is back on the disk"
+        return (Step("update", "server", "a rebuild was asked for", want.rebuilt, ref=ref, destroys=loss, interrupts=pause),)
     steps = (
         *drift.unplug(want, ref, seen),
         *_surplus(want, seen),
@@ -165,8 +169,8 @@ def _unfit(want: Wish, seen: Seen) -> Iterator[Step]:
             yield Step("delete", "key", "the public key is another", ref=ref)
     match seen.get("volume/root"):
         case Present(ref=ref, live=Volume(state="available", made_from=made_from)) if want.spec.root_volume:
-            if made_from and made_from != want.root_made_from:
-                why = "it was made from another image, of another size or type"
+            if made_from and not want.root_fits(made_from):
+                why = "it was made from another image, of another size or type, or before a rebuild was asked for"
                 yield Step("delete", "volume/root", why, ref=ref, destroys="all that is on it")
     for part, observation in seen.items():
         match observation:

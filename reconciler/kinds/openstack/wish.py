@@ -13,8 +13,10 @@ from typing import Any
 from drivers.contract import Present, Seen
 from drivers.openstack.live import Rule, rule_of
 from drivers.openstack.lookup import Selector
+from drivers.openstack.marks import REBUILT
 from reconciler.kinds.servers import Past
 from specs.machine import Machine, Remediation
+from specs.meta import REBUILD_ANNOTATION
 from specs.openstack import Named, OpenStackMachine, OpenStackPort, SecurityGroupRule, Tagged
 
 Body = dict[str, Any]
@@ -75,6 +77,8 @@ class Wish:
     resizes: int
     """How often this spec asked for another size already."""
     now: datetime
+    rebuild: str = ""
+    """A digest of the request to rebuild it; empty if there is none."""
 
     @classmethod
     def of(cls, obj: Machine, now: datetime) -> Wish:
@@ -84,7 +88,9 @@ class Wish:
         asked = status.resize if status else None
         count = asked.count if asked and asked.generation == obj.metadata.generation else 0
         resolved = (status.resolved if status else None) or {}
-        return cls(obj.spec.openstack, resolved, obj.spec.remediation, Past.of(obj, now), count, now)
+        asked_for = (obj.metadata.annotations or {}).get(REBUILD_ANNOTATION)
+        rebuild = _digest([asked_for]) if asked_for else ""
+        return cls(obj.spec.openstack, resolved, obj.spec.remediation, Past.of(obj, now), count, now, rebuild)
 
     @property
     def parts(self) -> frozenset[str]:
@@ -119,6 +125,11 @@ class Wish:
         """A digest of all that the root volume is made from: another one is another volume."""
         root = self.spec.root_volume
         return _digest([self.id("image", self.spec.image), root and root.model_dump(mode="json")])
+
+    def root_fits(self, made_from: str) -> bool:
+        """Whether a root volume is what is wanted: of the same image, size and type, and not from before a request to rebuild."""
+        made, _, rebuilt = made_from.partition(".")
+        return made == self.root_made_from and self.rebuild in ("", rebuilt)
 
     def port_spec(self, part: str) -> OpenStackPort:
         """The port that a part stands for."""
@@ -175,7 +186,7 @@ class Wish:
             zone = {"availability_zone": root.availability_zone.name} if root.availability_zone else {}
             kind = {"volume_type": root.type} if root.type else {}
             body = {"size": root.size_gib, "imageRef": self.id("image", self.spec.image), **kind, **zone}
-            return body | {"madeFrom": self.root_made_from}
+            return body | {"madeFrom": f"{self.root_made_from}{f'.{self.rebuild}' if self.rebuild else ''}"}
         device = next(one for one in self.spec.additional_block_devices if part == f"volume/data-{one.name}")
         return {"size": device.size_gib, **({"volume_type": device.type} if device.type else {})}
 
@@ -185,7 +196,7 @@ class Wish:
         ports = [ref for part, ref in refs(seen, "port") if part in self.parts]
         body: Body = {
             "flavorRef": self._id(selector("flavor", spec.flavor)),
-            "metadata": self.metadata,
+            "metadata": self.metadata | ({REBUILT: self.rebuild} if self.rebuild else {}),
             "madeFrom": self.made_from,
         }
         body |= {"networks": [{"port": ref} for ref in ports]} if ports else {}
@@ -204,6 +215,12 @@ class Wish:
             device = {"boot_index": 0, "uuid": roots[0], "source_type": "volume", "destination_type": "volume"}
             body["block_device_mapping_v2"] = [device | {"delete_on_termination": False}]
         return body
+
+    @property
+    def rebuilt(self) -> Body:
+        """The body of a rebuild. Metadata go with it: so the server itself says that it took place."""
+        image = self.id("image", self.spec.image)
+        return {"rebuild": {"imageRef": image, "metadata": self.metadata | {REBUILT: self.rebuild}}}
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from drivers.contract import Absent, Present, Seen, Step
 from drivers.openstack.live import Address, Group, Key, Port, Server, Volume, rule_of
+from drivers.openstack.marks import REBUILT
 from reconciler.kinds.openstack.wish import EGRESS, Wish, selector
 from reconciler.kinds.servers import Past
 from specs.machine import Remediation
@@ -21,12 +22,14 @@ LEAST = {"identityRef": {"name": "c", "cloudName": "m"}, "flavor": {"filter": {"
 NET = {"network": {"id": "net-1"}}
 
 
-def wish(*, past: Past | None = None, resizes: int = 0, remediation: Remediation | None = None, **fields: Any) -> Wish:
+def wish(
+    *, rebuild: str = "", past: Past | None = None, resizes: int = 0, remediation: Remediation | None = None, **fields: Any
+) -> Wish:
     """A wanted server. The id of a flavor is its name with "id-" before it."""
     spec = OpenStackMachine.model_validate(LEAST | fields)
     asked = selector("flavor", spec.flavor)
     resolved = {asked.key: {"id": f"id-{asked.name}", "name": asked.name}}
-    return Wish(spec, resolved, remediation or Remediation(), past or Past(0, timedelta(0)), resizes, NOW)
+    return Wish(spec, resolved, remediation or Remediation(), past or Past(0, timedelta(0)), resizes, NOW, rebuild)
 
 
 def server(**fields: Any) -> Server:
@@ -37,6 +40,12 @@ def server(**fields: Any) -> Server:
         "volumes": (), "created": CREATED,
     }  # fmt: skip
     return Server(**(plain | fields))
+
+
+def marked(metadata: dict[str, str]) -> dict[str, Any]:
+    """Metadata as a server shows them: what is ours apart."""
+    others = {key: value for key, value in metadata.items() if key != REBUILT}
+    return {"metadata": others, "rebuilt": metadata.get(REBUILT, "")}
 
 
 def port(**fields: Any) -> Port:
@@ -54,6 +63,8 @@ class TinyCloud:
     """What there is, by part."""
 
     things: dict[str, Any] = field(default_factory=dict)
+    rebuilds: int = 0
+    """How often a disk was written anew in place."""
     numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
 
     def seen(self, want: Wish) -> Seen:
@@ -64,7 +75,7 @@ class TinyCloud:
     def settle(self) -> None:
         """What the cloud is at work on is done."""
         match self.things.get("server"):
-            case Server(state="BUILD" | "RESIZE" | "REVERT_RESIZE" as state) as there:
+            case Server(state="BUILD" | "REBUILD" | "RESIZE" | "REVERT_RESIZE" as state) as there:
                 self.things["server"] = replace(there, state="VERIFY_RESIZE" if state == "RESIZE" else "ACTIVE", task="")
             case Server(state="DELETING"):
                 self._remove("server")
@@ -95,7 +106,7 @@ class TinyCloud:
                     assert not self.things[part].server, "a port in use"
                     self.things[part] = replace(self.things[part], server=ident)
                 flavor = change["flavorRef"].removeprefix("id-")
-                made = {"made_from": change["madeFrom"], "metadata": change["metadata"], "tags": tuple(change.get("tags", ()))}
+                made = {"made_from": change["madeFrom"], **marked(change["metadata"]), "tags": tuple(change.get("tags", ()))}
                 return server(id=ident, state="BUILD", flavor=flavor, image=change.get("imageRef", ""), **made)
             case "port":
                 fixed = tuple(("sub-1", ip.get("ip_address", "10.0.0.9")) for ip in change.get("fixed_ips", [{}]))
@@ -155,6 +166,12 @@ class TinyCloud:
                 self.things[part] = replace(live, state="ACTIVE")
             case "revertResize":
                 self.things[part] = replace(live, state="REVERT_RESIZE", flavor="small")
+            case "metadata":
+                self.things[part] = replace(live, **marked(value))
+            case "rebuild":
+                assert value["imageRef"] == live.image, "another image is another server"
+                self.things[part] = replace(live, state="REBUILD", **marked(value["metadata"]))
+                self.rebuilds += 1
             case "forceDelete":
                 self._remove(part)
             case "tags":
