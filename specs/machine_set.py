@@ -113,6 +113,8 @@ class MachineSet(Resource):
         Rule("spec.template", "!has(self.spec.__import__)", NOT_ONE),
     )
 
+    scales: ClassVar[bool] = True
+
     kind: Literal["MachineSet"]
     """MachineSet."""
     spec: MachineSetSpec
