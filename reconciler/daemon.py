@@ -97,7 +97,7 @@ class Daemon:
         exclusive = self.plane.mode == "embedded"
         self.lease = Lease(client, self.clock, identity, settings.lease_seconds, exclusive=exclusive)
         self.providers = providers = Providers(
-            client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds,
+            client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds, self.home.run,
             openstack_settle_seconds=settings.openstack_settle_seconds,
         )  # fmt: skip
         roots = tuple(root for root in settings.data_roots.split(os.pathsep) if root)

@@ -85,6 +85,7 @@ class Reason(StrEnum):
     # the outside world refuses
     PROVIDER_UNREACHABLE = "ProviderUnreachable"
     CREDENTIALS_INVALID = "CredentialsInvalid"
+    CERTIFICATE_INVALID = "CertificateInvalid"
     FORBIDDEN = "Forbidden"
     QUOTA_EXCEEDED = "QuotaExceeded"
     RATE_LIMITED = "RateLimited"

@@ -10,6 +10,7 @@ import orjson
 
 from drivers.contract import (
     Ambiguous,
+    CertificateInvalid,
     Conflict,
     CredentialsInvalid,
     DriverError,
@@ -82,6 +83,13 @@ NO_SERVICE = {"EndpointNotFound", "EmptyCatalog", "ServiceDisabledException"}
 """How keystoneauth and openstacksdk say that the catalogue has no such service."""
 
 
+UNTRUSTED = {"SSLCertVerificationError", "CertificateError"}
+"""How ssl and urllib3 say that a certificate is not signed by the CA, has expired, or is another server's."""
+LOST = {"SSLEOFError", "SSLZeroReturnError"}
+"""TLS that ended in the middle: whether the request had arrived nobody can tell."""
+ADVICE = "check cacert (beside clouds.yaml in the Secret, or in the entry of a file), or that this is the right server"
+
+
 def unanswered(doing: str, error: BaseException, *, mutating: bool, secrets: tuple[str, ...] = ()) -> DriverError:
     """The error for a call that got no answer. `error` is what keystoneauth raised; what lay below it tells what was sent.
 
@@ -90,7 +98,9 @@ def unanswered(doing: str, error: BaseException, *, mutating: bool, secrets: tup
     chain = _chain(error)
     kinds = [type(link).__name__ for link in chain]
     text = said(str(error).encode(), secrets)
-    if any("SSL" in kind or "CertificateError" in kind for kind in kinds):
+    if UNTRUSTED.intersection(kinds) or "TLS CA certificate bundle" in text:
+        return CertificateInvalid(f"cannot {doing}: its certificate is not trusted: {text}; nothing was sent, {ADVICE}")
+    if any("SSL" in kind for kind in kinds) and not (mutating and LOST.intersection(kinds)):
         return Unreachable(f"cannot {doing}: TLS failed: {text}; nothing was sent, check cacert and verify in clouds.yaml")
     if NO_SERVICE.intersection(kinds):
         return InvalidConfiguration(f"cannot {doing}: the cloud's catalogue has no such service: {text}; do without it")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from drivers import openstack, simulated
-from drivers.contract import CredentialsInvalid, Driver, Fence
+from drivers.contract import CertificateInvalid, CredentialsInvalid, Driver, Fence
 from drivers.local.driver import LocalDriver
 from reconciler.client import Client
 from reconciler.kinds.credentials import Credentials, from_env, from_file
 from reconciler.logs import register_secret
 from specs.machine import SimulatedMachine
 from specs.openstack import IdentityRef
-from specs.references import CredentialsRef, SecretKeyRef
+from specs.references import CredentialsRef
 
 Drivers = Mapping[str, Driver[Any]]
 SECRET_WORDS = {"password", "application_credential_secret", "token"}
@@ -51,13 +54,15 @@ class Providers:
     installation: str
     settle_seconds: float
     call_seconds: float
+    folder: Path
+    """For the certificates of CAs that come from Secrets; ours alone to write."""
     local: LocalDriver = field(default_factory=LocalDriver)
     _clouds: dict[tuple[str, str, str], simulated.Cloud] = field(default_factory=dict)
     openstack_settle_seconds: float = 60.0
     _openstack: dict[str, openstack.Cloud] = field(default_factory=dict)
     _configs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    _texts: dict[str, str] = field(default_factory=dict)
-    """What each account's clouds.yaml was when it was last parsed: ten thousand Machines ask for one."""
+    _texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """What each account's clouds.yaml and CA were when it was last parsed: ten thousand Machines ask for one."""
     _secrets: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     async def simulated(self, spec: SimulatedMachine, namespace: str) -> Drivers:
@@ -79,10 +84,11 @@ class Providers:
     async def openstack(self, ref: IdentityRef, namespace: str) -> openstack.Cloud:
         """One account of an OpenStack cloud. Its clouds.yaml is read anew each time; CredentialsInvalid if it cannot be."""
         name = account(ref, namespace)
-        text = await self._clouds_yaml(ref, namespace)
-        if self._texts.get(name) != text:
-            self._configs[name] = cloud_config(ref, text)
-            self._texts[name] = text
+        text, authority = await self._clouds_yaml(ref, namespace)
+        if self._texts.get(name) != (text, authority):
+            config = cloud_config(ref, text)
+            self._configs[name] = {**config, "cacert": str(self._ca_file(ref, authority))} if authority else config
+            self._texts[name] = (text, authority)
         if name not in self._openstack:
             self._openstack[name] = openstack.connect(
                 name,
@@ -101,9 +107,24 @@ class Providers:
         for account_ in self._openstack.values():
             await account_.close()
 
-    async def _clouds_yaml(self, ref: IdentityRef, namespace: str) -> str:
-        key = SecretKeyRef(name=ref.name, key="clouds.yaml") if ref.name else None
-        return await Credentials(self.client).read(CredentialsRef(file=ref.file, secretKeyRef=key), namespace)
+    async def _clouds_yaml(self, ref: IdentityRef, namespace: str) -> tuple[str, str]:
+        """clouds.yaml, and the CA that a Secret may hold beside it, as in CAPO."""
+        if ref.name is not None:
+            return await Credentials(self.client).clouds_yaml(namespace, ref.name)
+        return await Credentials(self.client).read(CredentialsRef(file=ref.file), namespace), ""
+
+    def _ca_file(self, ref: IdentityRef, authority: str) -> Path:
+        """The CA as a file, which is how openstacksdk takes one. Another CA is another file, and so another connection."""
+        try:
+            ssl.create_default_context(cadata=authority)
+        except ssl.SSLError:
+            where = f'key cacert of Secret "{ref.name}"'
+            raise CertificateInvalid(f"cannot trust anybody: {where} holds no certificate in PEM form; correct it") from None
+        path = self.folder / f"ca-{hashlib.sha256(authority.encode()).hexdigest()[:16]}.pem"
+        fresh = path.with_suffix(".tmp")
+        fresh.write_text(authority + "\n", "utf-8")
+        fresh.replace(path)
+        return path
 
     async def _refresh(self, ref: CredentialsRef | None, namespace: str) -> None:
         """Read the Secret, if it is one; a token in a file or a variable is read when it is sent."""

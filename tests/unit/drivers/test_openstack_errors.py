@@ -8,6 +8,7 @@ import pytest
 
 from drivers.contract import (
     Ambiguous,
+    CertificateInvalid,
     Conflict,
     CredentialsInvalid,
     Forbidden,
@@ -102,6 +103,20 @@ def test_a_wrong_ca_says_where_to_look():
     error = unanswered("list", made_from(type("SSLError", (Exception,), {})("bad cert"), ConnectTimeout("x")), mutating=True)
     assert type(error) is Unreachable
     assert "cacert" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("inner", "mutating", "kind"),
+    [
+        ("SSLCertVerificationError", True, CertificateInvalid),
+        ("SSLEOFError", True, Ambiguous),
+        ("SSLEOFError", False, Unreachable),
+    ],
+)
+def test_tls_that_fails_is_certain_only_at_its_beginning(inner, mutating, kind):
+    """A certificate that is refused: nothing was sent. TLS that ends in the middle: who knows."""
+    error = unanswered("create", made_from(type(inner, (Exception,), {})("words"), ConnectTimeout("x")), mutating=mutating)
+    assert type(error) is kind
 
 
 @pytest.mark.parametrize("name", ["EndpointNotFound", "ServiceDisabledException"])

@@ -138,7 +138,7 @@ def test_every_model_is_documented() -> None:
 
 
 def test_names_are_those_of_kubernetes(definition: dict[str, Any]) -> None:
-    """Group, category, status subresource, scale where there are replicas, printer columns with Ready, Reason, Age and Message."""
+    """Group, category, status and (with replicas) scale subresource, printer columns with Ready, Reason, Age and Message."""
     spec = definition["spec"]
     assert definition["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
     assert spec["names"]["categories"] == ["anneal"]
