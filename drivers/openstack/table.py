@@ -146,5 +146,14 @@ class TableDriver(Generic[Live]):
         live: Any = self.parse(row)
         marks = self.marks(row)
         healthy = getattr(live, "state", "") not in self.sick
-        digest = hash(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
+        digest = hash(orjson.dumps(_in_order(row), option=orjson.OPT_SORT_KEYS))
         return Thing(live.id, marks.installation, marks.owner, marks.part, live.created, healthy, digest, live)
+
+
+def _in_order(value: Any) -> Any:
+    """The same with every list sorted: Neutron shows the rules of a group in another order each time."""
+    if isinstance(value, Mapping):
+        return {key: _in_order(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return sorted((_in_order(inner) for inner in value), key=lambda inner: orjson.dumps(inner, option=orjson.OPT_SORT_KEYS))
+    return value

@@ -15,7 +15,7 @@ from tests.openstack.harness import HARNESSES, RealCloud
 from tests.openstack.project import own_project
 from tests.openstack.proxy import FaultProxy
 from tests.openstack.real import Real
-from tests.openstack.world import ENV
+from tests.openstack.world import ENV, CloudWorld, running
 from tests.support.daemon import DaemonProcess
 
 HERE = Path(__file__).parent
@@ -77,6 +77,25 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
     yield home
     for daemon in daemons.values():
         daemon.kill()
+
+
+@pytest.fixture
+async def world(
+    real: Real, proxies: dict[str, FaultProxy], homes: Callable[[str], DaemonProcess], tmp_path: Path
+) -> AsyncIterator[CloudWorld]:
+    """A daemon that reaches Nova and Neutron through proxies."""
+    for proxy in proxies.values():
+        proxy.honest()
+        proxy.log.clear()
+    clouds = real.yaml_for(tmp_path / "clouds.yaml", {name: proxy.url for name, proxy in proxies.items()})
+    try:
+        async with running(real, homes("proxied"), clouds) as there:
+            yield there
+            for proxy in proxies.values():
+                proxy.honest()
+    finally:
+        for proxy in proxies.values():
+            proxy.honest()
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ class RealCloud:
         if fault.startswith("delete_"):
             methods = ("DELETE",)
         for proxy in self.proxies.values():
-            proxy.fault = Fault(fault, PATHS[self.singular], methods, message, retry_after)  # type: ignore[arg-type]
+            proxy.lie(Fault(fault, PATHS[self.singular], methods, message, retry_after))  # type: ignore[arg-type]
         if fault.startswith("hang"):
             for client, seconds in self._clients:
                 client.call_seconds = seconds

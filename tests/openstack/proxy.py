@@ -38,6 +38,10 @@ class Fault:
     message: str = ""
     retry_after: float | None = None
     count: int = -1
+    seconds: float = 0.0
+    """How long "slow" takes."""
+    words: tuple[str, str] = ("", "")
+    """What "shows" shows in place of what."""
 
     def meets(self, method: str, path: str) -> bool:
         """Whether this request goes wrong."""
@@ -49,16 +53,21 @@ class FaultProxy:
     """In threads of its own. `url` is where it listens; `upstream` is the service, such as http://127.0.0.1:28774."""
 
     upstream: str
-    fault: Fault | None = None
+    faults: list[Fault] = field(default_factory=list)
+    """Of those that meet a request the first one counts."""
     log: list[tuple[str, str]] = field(default_factory=list)
     """(method, path) of every request that arrived."""
     _released: threading.Event = field(default_factory=threading.Event)
     _quiet: threading.Condition = field(default_factory=threading.Condition)
     _forwarded: int = 0
 
+    def lie(self, *faults: Fault) -> None:
+        """Do these things wrong, and no others, until told otherwise."""
+        self.faults = list(faults)
+
     def honest(self) -> None:
         """No fault any more; what hangs is let go."""
-        self.fault = None
+        self.faults = []
         self._released.set()
         self._released = threading.Event()
 
@@ -96,7 +105,7 @@ class FaultProxy:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         method, path = request.command, request.path
         self.log.append((method, path))
-        fault = self.fault if self.fault and self.fault.meets(method, path) else None
+        fault = next((one for one in self.faults if one.meets(method, path)), None)
         if fault is not None:
             fault.count -= fault.count > 0
         match fault.name if fault else "":
@@ -104,6 +113,10 @@ class FaultProxy:
                 return self._drop(request)
             case "hang":
                 return self._hang(request)
+            case "gone":
+                return self._answer(
+                    request, 404, b'{"itemNotFound": {"code": 404, "message": "Instance could not be found."}}', {}
+                )
             case "garbage":
                 return self._answer(request, 200, b"<html>it works!</html>", {})
             case "empty_lists" if method == "GET" and re.search(
@@ -118,8 +131,12 @@ class FaultProxy:
                 headers |= {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
                 raw = json.dumps({"fault": {"code": status, "message": fault.message or words}}).encode()
                 return self._answer(request, status, raw, headers)
+        if fault is not None and fault.name == "slow":
+            self._released.wait(fault.seconds)
         status, raw, kept = self._forward(request, body)
         match fault.name if fault else "":
+            case "shows" if fault is not None:
+                raw = raw.replace(*(word.encode() for word in fault.words))
             case "drop_after":
                 return self._drop(request)
             case "hang_after":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -115,14 +116,38 @@ class Real:
         ident = answer.json()["server"]["id"]
         return self.until(lambda: (s := c.get_server(ident)).status == "ACTIVE" and s)
 
+    @contextmanager
+    def quota(self, **limits: int) -> Iterator[None]:
+        """Other quotas of the project, for a while. `port` is Neutron's, the others are Nova's."""
+        tables = {self.admin.compute: ("/os-quota-sets/", "quota_set"), self.admin.network: ("/quotas/", "quota")}
+        before = []
+        for service, (path, key) in tables.items():
+            wanted = {name: limit for name, limit in limits.items() if (name == "port") is (key == "quota")}
+            if wanted:
+                now = service.get(path + self.project).json()[key]
+                before.append((service, path, {key: {name: now[name] for name in wanted}}))
+                service.put(path + self.project, json={key: wanted}).raise_for_status()
+        try:
+            yield
+        finally:
+            for service, path, body in before:
+                service.put(path + self.project, json=body).raise_for_status()
+
     def network(self, name: str = "private") -> str:
         """The id of a network."""
         return str(self.sdk.network.find_network(name).id)
 
     def yaml_for(self, path: Path, overrides: Mapping[str, str], **auth: str) -> Path:
-        """A clouds.yaml that leads through proxies: service → URL."""
+        """A clouds.yaml that leads through proxies (service → URL), and asks for retries that must not be made."""
         versions = {"compute": "/v2.1", "network": "/v2.0"}
-        paths = {f"{name}_endpoint_override": url + versions.get(name, "") for name, url in overrides.items()}
-        entry = {**self.config, **paths, "auth": {**self.config["auth"], **auth}}
+        extra: dict[str, Any] = {f"{name}_endpoint_override": url + versions.get(name, "") for name, url in overrides.items()}
+        for name in overrides:  # what would send a POST twice, were it obeyed
+            extra |= {f"{name}_connect_retries": 3, f"{name}_status_code_retries": 3}
+        entry = {**self.config, **extra, "auth": {**self.config["auth"], **auth}}
         path.write_text(yaml.safe_dump({"clouds": {self.cloud: entry}}))
         return path
+
+
+def fake(**metadata: str) -> list[dict[str, str]]:
+    """Metadata that the fake hypervisor obeys: spawn_seconds, fail."""
+    return [{"key": f"fake_{key}", "value": value} for key, value in metadata.items()]

@@ -6,14 +6,13 @@ import asyncio
 
 import pytest
 
-from tests.openstack.test_faults import world  # noqa: F401 - a fixture
 from tests.openstack.world import PATIENCE
 from tests.support.daemon import until
 
 pytestmark = pytest.mark.timeout(900)
 
 
-async def test_a_look_at_everything_costs_one_list_per_table(world, proxies):  # noqa: F811
+async def test_a_look_at_everything_costs_one_list_per_table(world, proxies):
     """Ready and left alone, Machines cost one list each of servers, ports and addresses a round, however many they are."""
     names = [f"m-{number}" for number in range(4)]
     await asyncio.gather(*(world.create(name, floatingIP={}) for name in names))

@@ -11,6 +11,7 @@ from typing import Any
 from drivers.openstack.marks import OWNER
 from reconciler.client import Client, Object, ours
 from reconciler.http_client import HttpClient
+from tests.openstack.proxy import FaultProxy
 from tests.openstack.real import Real
 from tests.support.daemon import DaemonProcess, machine, machine_until, until
 from tests.support.world import settled
@@ -54,6 +55,10 @@ class CloudWorld:
     async def edit(self, name: str, **openstack: Any) -> Object:
         """Change fields of the provider's block."""
         return await self.client.patch(MACHINES, "default", name, {"spec": {"openstack": openstack}})
+
+    async def annotate(self, name: str, key: str, value: str | None) -> Object:
+        """Set an annotation, or take it off."""
+        return await self.client.patch(MACHINES, "default", name, {"metadata": {"annotations": {key: value}}})
 
     async def get(self, name: str) -> Object | None:
         """The Machine as it is now."""
@@ -109,6 +114,11 @@ def of_uid(real: Real, uid: str) -> dict[str, list[Any]]:
         for table, things in there.items()
     }
     return mine | {"keys": [key for key in there["keys"] if uid in key.name]}
+
+
+def posts(proxies: Mapping[str, FaultProxy], path: str) -> int:
+    """How many creates arrived at the proxies."""
+    return len([1 for proxy in proxies.values() for method, asked in proxy.log if method == "POST" and asked.endswith(path)])
 
 
 def current(obj: Object) -> bool:

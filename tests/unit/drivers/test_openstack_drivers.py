@@ -137,3 +137,19 @@ def test_marks_and_a_persons_words_share_a_description():
     assert all(
         len(tag) <= 60 and not set(tag) & set(",/") for tag in mark(owner(uid="0" * 36, installation="1" * 36), "volume/data-x")
     )
+
+
+async def test_the_order_of_a_list_is_no_change():
+    """Neutron shows the rules of a group in another order each time: nobody is woken by that, but by another rule."""
+    rules = [
+        {"id": str(n), "direction": "egress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": n, "port_range_max": n}
+        for n in (22, 80, 443)
+    ]
+    row = {"id": "1", "name": "a", "created_at": "2026-01-01T00:00:00Z", "description": " ".join(mark(OURS, "group/0"))}
+
+    async def prints(shown: list[dict[str, Any]]) -> dict[str, int]:
+        survey = await make(GroupDriver, Cloud({"security_groups": [row | {"security_group_rules": shown}]})).survey()
+        assert isinstance(survey, Survey)
+        return survey.prints
+
+    assert await prints(rules) == await prints(rules[::-1]) != await prints(rules[:2])
