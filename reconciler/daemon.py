@@ -39,6 +39,7 @@ from reconciler.kinds.providers import Providers
 from reconciler.kinds.registry import all_kinds
 from reconciler.lock import HomeLock, HomeLocked
 from reconciler.metrics import METRICS
+from reconciler.quotas import Quotas
 from reconciler.settings import Settings
 from reconciler.sources.manager import SourceManager
 from reconciler.web import Web
@@ -126,6 +127,7 @@ class Daemon:
             self.sources,
             self.local,
             Clouds(client, providers),
+            Quotas(providers.quotas, self.clock),
             self.plane.url,
             self.plane.mode,
             version("anneal"),

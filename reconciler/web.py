@@ -26,6 +26,7 @@ from reconciler.informer import Informer
 from reconciler.kinds.local import Local
 from reconciler.logs import log_file
 from reconciler.planner import Planner
+from reconciler.quotas import Quotas
 from reconciler.sources.manager import SourceError, SourceManager
 from reconciler.why import why
 from specs.kinds import BY_PLURAL
@@ -33,6 +34,9 @@ from specs.meta import Reason
 
 APPROVAL_SECONDS = 600.0
 """How long a person's yes to mass remediation holds."""
+
+OPENSTACK = "openstack@"
+"""How the names of their providers begin."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,6 +54,7 @@ class Web:
     sources: SourceManager
     local: Local
     clouds: Clouds
+    quotas: Quotas
     url: str
     mode: str
     version: str
@@ -106,9 +111,15 @@ class Web:
                 "kinds": kinds,
                 "queue": {"depth": queue.depth, "busy": queue.busy, "retrying": queue.retrying},
                 "breakers": [{"driver": name, "open": True, "message": why} for name, why in self.engine.guard.open.items()],
+                "clouds": await self.quotas.of(self._accounts()),
                 "informer": {"restarts": self.informer.restarts, "blind": self.informer.blind or None},
             }
         )
+
+    def _accounts(self) -> list[str]:
+        """The accounts of OpenStack clouds that Machines live in."""
+        known = self.engine.guard.drivers
+        return [name.removeprefix(OPENSTACK) for name in known if name.startswith(OPENSTACK) and self.engine.index.keys_of(name)]
 
     async def _kind(self, plural: str) -> dict[str, Any]:
         items, _ = await self.client.list(ours(plural))

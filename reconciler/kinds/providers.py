@@ -14,6 +14,7 @@ import yaml
 from drivers import openstack, simulated
 from drivers.contract import CertificateInvalid, CredentialsInvalid, Driver, Fence
 from drivers.local.driver import LocalDriver
+from drivers.openstack.quota import Use, usage
 from reconciler.client import Client
 from reconciler.kinds.credentials import Credentials, from_env, from_file
 from reconciler.logs import register_secret
@@ -99,6 +100,11 @@ class Providers:
                 call_seconds=self.call_seconds,
             )
         return self._openstack[name]
+
+    async def quotas(self, account_: str) -> list[Use]:
+        """What an account that was used before has used of its quotas; none for one that was not. Raises DriverError."""
+        cloud = self._openstack.get(account_)
+        return await usage(cloud.client) if cloud else []
 
     async def close(self) -> None:
         """Close every connection."""
