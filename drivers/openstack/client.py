@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from drivers.contract import Ambiguous, CredentialsInvalid, DriverError, Fence, InvalidConfiguration, Unreachable
-from drivers.openstack.errors import classify, unanswered
+from drivers.openstack.errors import REFUSED, classify, refused, unanswered
 
 Found = TypeVar("Found")
 THREADS = 16
@@ -51,6 +51,8 @@ class _Call:
     body: Any = None
     given_up: threading.Event = field(default_factory=threading.Event)
     """Set when nobody waits for the answer any more: what was not sent yet is not sent."""
+    entered: bool = False
+    """Whether Keystone let us in."""
     sent: bool = False
 
     @property
@@ -148,7 +150,7 @@ class CloudClient:
             response = line.send(call, self._fence, self.call_seconds)
             if response.status_code == 401:
                 line.session.invalidate()
-                call.sent = False
+                call.entered = call.sent = False
                 response = line.send(call, self._fence, self.call_seconds)
         except DriverError:
             raise
@@ -223,8 +225,9 @@ class _Line:
 
     def send(self, call: _Call, fence: Fence, seconds: float) -> Any:
         """Send it: the token and the endpoint first, then the fence, then the request itself."""
-        proxy = self._proxy(call.service)
         self.session.get_token()
+        call.entered = True
+        proxy = self._proxy(call.service)
         if call.mutating:
             if call.given_up.is_set():
                 raise Unreachable(f"cannot {call.doing}: nobody waits for it any more; nothing was sent")
@@ -273,6 +276,8 @@ def _failure(call: _Call, error: Exception, secrets: tuple[str, ...]) -> DriverE
     if isinstance(status, int) and status >= 400:
         raw = getattr(response, "content", None) or str(error).encode()
         headers = getattr(response, "headers", None) or {}
+        if not call.entered and status in REFUSED:
+            return refused(call.doing, raw, secrets)
         return classify(call.doing, status, raw, headers, mutating=mutating, secrets=secrets)
     return unanswered(call.doing, error, mutating=mutating, secrets=secrets)
 

@@ -79,6 +79,16 @@ def _message(value: Any) -> str:
     return next((found for inner in value.values() if (found := _message(inner))), "")
 
 
+REFUSED = (400, 401, 403, 404)
+"""How Keystone answers a login that it does not accept: 404 where an application credential, a domain or a project is gone."""
+
+
+def refused(doing: str, raw: bytes, secrets: tuple[str, ...] = ()) -> CredentialsInvalid:
+    """The error for a login that was not accepted. Nothing was sent."""
+    words = f"the cloud refuses the credentials: {said(raw, secrets)}"
+    return CredentialsInvalid(f"cannot {doing}: {words}; check what clouds.yaml holds, and whether the account still exists")
+
+
 NO_SERVICE = {"EndpointNotFound", "EmptyCatalog", "ServiceDisabledException"}
 """How keystoneauth and openstacksdk say that the catalogue has no such service."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import orjson
 import pytest
 
 from drivers.contract import Ambiguous, CredentialsInvalid, LeaseLost, Unreachable
@@ -60,6 +62,48 @@ async def test_a_keystone_that_is_away_means_that_nothing_was_sent(nowhere):
         assert "hunter2" not in str(caught.value)
     assert not asked.is_set()
     await client.close()
+    await client.close()
+
+
+@pytest.fixture
+def refusing():
+    """A Keystone that knows of no such application credential."""
+    body = b'{"error": {"code": 404, "message": "Could not find Application Credential: 16c0."}}'
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            versions = {"version": {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": refuser.url}]}}
+            self.answer(200, orjson.dumps(versions))
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(404, body)
+
+        def answer(self, status, raw):
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_):
+            """Silent."""
+
+    refuser = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    refuser.url = f"http://127.0.0.1:{refuser.server_address[1]}/v3"
+    threading.Thread(target=refuser.serve_forever, daemon=True).start()
+    yield refuser.url
+    refuser.shutdown()
+    refuser.server_close()
+
+
+async def test_a_login_that_is_not_found_is_a_matter_of_credentials(refusing):
+    """Keystone answers 404 where an application credential was revoked: no wrong spec, and tried again with what comes next."""
+    client = CloudClient("test", lambda: config(refusing), lambda: None)
+    for call in (client.project(), client.read("look", "compute", "/servers"), client.write("go", "compute", "POST", "/x", {})):
+        with pytest.raises(CredentialsInvalid, match="Could not find Application Credential") as caught:
+            await call
+        assert caught.value.happened is False
     await client.close()
 
 
