@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from specs.cloud_init import BESIDE, MOST_BESIDE, CloudInit
+from specs.cloud_init import RULES as CLOUD_INIT_RULES
 from specs.meta import Model, ObjectName, Rule
 
 Id = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[-._a-zA-Z0-9]+$")]
@@ -241,7 +243,10 @@ class OpenStackMachine(Model):
     availability_zone: Label | None = None
     """Where it runs; anywhere where none is given. A change replaces the server."""
     user_data: Annotated[str, Field(max_length=49_000)] | None = None
-    """What cloud-init runs at the first boot. No secrets: who sees the Machine sees it. A change replaces the server."""
+    """What cloud-init runs at the first boot, as it is; beside cloudInit a further part of it. No secrets: who sees the Machine
+    sees it. A change replaces the server."""
+    cloud_init: CloudInit | None = None
+    """What the server is for: its user data are made from that. A change replaces the server."""
     resync_period_seconds: Annotated[int, Field(ge=10, le=86_400)] | None = None
     """Look at it again so often, though nothing was heard; the daemon's own period where none is given."""
 
@@ -249,6 +254,8 @@ class OpenStackMachine(Model):
     def _one_key(self) -> Self:
         if self.ssh_key_name is not None and self.ssh_public_key is not None:
             raise ValueError(KEY_ONCE)
+        if self.cloud_init and self.user_data and not (self.user_data[0] == "#" and len(self.user_data) <= MOST_BESIDE):
+            raise ValueError(BESIDE)
         return self
 
 
@@ -263,6 +270,7 @@ RULES: tuple[Rule, ...] = (
     Rule("spec.openstack.identityRef",
          "self.cloudName == oldSelf.cloudName && has(self.region) == has(oldSelf.region)"
          " && (!has(self.region) || self.region == oldSelf.region)", CLOUD_FOR_LIFE),
+    *CLOUD_INIT_RULES,
     Rule("spec.openstack", "!(has(self.sshKeyName) && has(self.sshPublicKey))", KEY_ONCE),
 )  # fmt: skip
 """What pydantic checks across fields, for an API server."""

@@ -190,7 +190,7 @@ class MachineKind:
                 message = f"{len(observation.extra) + 1} of {part} carry our tag: {observation.keep.ref} is kept, the rest goes"
                 yield Verdict("DuplicateExternal", "True", Reason.DUPLICATE_EXTERNAL, message)
                 break
-        yield Verdict("Bootstrapped", "True", Reason.NOT_REQUIRED, "nothing is installed on the hosts of this provider")
+        yield Verdict("Bootstrapped", "True", Reason.NOT_REQUIRED, _bootstrap(obj.spec))
 
 
 def _parsed(obj: dict[str, Any]) -> Machine | None:
@@ -214,6 +214,13 @@ def _on_record(obj: Machine) -> frozenset[str]:
     if obj.status is None:
         return frozenset()
     return frozenset({part.name for part in obj.status.parts} | {intent.part for intent in obj.status.intents})
+
+
+def _bootstrap(spec: MachineSpec) -> str:
+    """What anneal knows of what is installed. A cloud does not tell how cloud-init fared, but for the console."""
+    if spec.openstack is not None and (spec.openstack.cloud_init or spec.openstack.user_data) and spec.import_ is None:
+        return "cloud-init does it at the first boot; how it fared stands in `anneal logs machine/NAME`"
+    return "nothing is installed on the hosts of this provider"
 
 
 def _impossible(observation: object) -> bool:

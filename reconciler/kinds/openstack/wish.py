@@ -14,6 +14,7 @@ from drivers.contract import Present, Seen
 from drivers.openstack.live import Rule, rule_of
 from drivers.openstack.lookup import Selector
 from drivers.openstack.marks import REBUILT
+from reconciler.kinds.openstack.cloud_init import user_data
 from reconciler.kinds.servers import Past
 from specs.machine import Machine, Remediation
 from specs.meta import REBUILD_ANNOTATION
@@ -118,6 +119,8 @@ class Wish:
             spec.user_data, spec.server_group and self.id("serverGroup", spec.server_group),
             spec.root_volume and spec.root_volume.model_dump(mode="json"),
         ]  # fmt: skip
+        if spec.cloud_init is not None:  # what is asked for, not what our templates make of it: newer ones replace no server
+            values.append(spec.cloud_init.model_dump(mode="json"))
         return _digest(values)
 
     @property
@@ -203,7 +206,7 @@ class Wish:
         body |= {"tags": sorted(set(spec.tags))} if spec.tags else {}
         body |= {"availability_zone": spec.availability_zone} if spec.availability_zone else {}
         body |= {"config_drive": spec.config_drive} if spec.config_drive is not None else {}
-        body |= {"user_data": base64.b64encode(spec.user_data.encode()).decode()} if spec.user_data else {}
+        body |= {"user_data": base64.b64encode(data.encode()).decode()} if (data := user_data(spec)) else {}
         body |= {"group": self.id("serverGroup", spec.server_group)} if spec.server_group else {}
         keys = [ref for _, ref in refs(seen, "key")]
         if name := spec.ssh_key_name or next(iter(keys), None):

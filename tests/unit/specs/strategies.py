@@ -63,7 +63,10 @@ openstack = _some(
         "serverGroup": named,
         "tags": tags,
         "configDrive": st.booleans(),
-        "userData": texts.filter(str.isascii),
+        "cloudInit": st.sampled_from(
+            [{}, {"role": "swarmHost", "packages": ["a"]}, {"role": "rayHead", "ray": {"version": "2.60.0"}}]
+        ),
+        "userData": texts.filter(str.isascii).map("#".__add__),
     },
 )
 remediation = _some({}, {"maxRetry": st.integers(0, 10), "retryPeriodSeconds": st.integers(0, 86_400)})
