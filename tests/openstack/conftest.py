@@ -48,11 +48,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
         LAST.update(made=there.made(), left=there.total())
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+def pytest_unconfigure() -> None:
+    """The very last line: what was made, and what of it is left."""
     if LAST:
         said = ", ".join(f"{count} {name}" for name, count in LAST["made"].items())
         left = ", ".join(f"{count} {name}" for name, count in LAST["left"].items()) or "nothing"
-        terminalreporter.write_line(f"made {said}; left: {left}")
+        print(f"made {said}; left: {left}")
 
 
 @pytest.fixture(scope="session")

@@ -94,11 +94,12 @@ async def test_another_project_is_not_taken_for_an_empty_one(world, real, proxie
     await world.create("a")
     await world.ready("a")
     before, old, made = real.total(), world.clouds.read_text(), real.made()
-    elsewhere = real.admin.identity.create_project(name=f"{real.user}-elsewhere", domain_id="default")
+    elsewhere = real.admin.identity.create_project(name=f"elsewhere-of-{real.user}", domain_id="default")
     try:
         user, role = real.admin.identity.find_user(real.user), real.admin.identity.find_role("member")
         real.admin.identity.assign_project_role_to_user(elsewhere, user, role)
         rewrite(world, project_name=elsewhere.name)
+        await world.annotate("a", "example.org/looked-at", "again")  # or half an hour later, by itself
         said = await world.until("a", because("CredentialsInvalid"))
         assert elsewhere.id in message(said)
         assert real.project in message(said)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -11,9 +10,9 @@ import pytest
 
 from tests.openstack.harness import PUBLIC
 from tests.openstack.real import Real
-from tests.openstack.world import MACHINES, NET, PATIENCE, CloudWorld, of_uid, running
+from tests.openstack.world import NET, PATIENCE, CloudWorld, of_uid, running
 from tests.support.daemon import DaemonProcess, condition_of
-from tests.support.world import ask, because, message
+from tests.support.world import because, message
 
 pytestmark = pytest.mark.timeout(1500)
 Homes = Callable[[str], DaemonProcess]
@@ -135,6 +134,7 @@ async def test_what_is_detached_stays(world: CloudWorld, real: Real) -> None:
     await world.delete("a")
     await world.gone("a")
     assert real.total() == {"servers": 1, "ports": 1}
+    real.clear()
 
 
 async def test_volumes_are_refused_in_clear_words_where_there_is_no_block_storage(world: CloudWorld, real: Real) -> None:
@@ -147,43 +147,3 @@ async def test_volumes_are_refused_in_clear_words_where_there_is_no_block_storag
     assert "servers" not in real.total()
     await world.edit("a", rootVolume=None)
     await world.ready("a")
-
-
-async def test_what_was_left_behind_is_listed_and_removed(world: CloudWorld, real: Real) -> None:
-    """`anneal gc`: server and port of a Machine that is gone; what others made and what has a Machine are not in it."""
-    theirs = real.server("somebody")
-    await world.create("kept")
-    await world.create("gone", spec={"managedOptions": {"onDelete": "detach"}})
-    await world.ready("kept")
-    await world.ready("gone")
-    left = await world.of("gone")
-    await world.delete("gone")
-    await world.gone("gone")
-    body = {"identityRef": {"file": str(world.clouds), "cloudName": real.cloud}}
-    status, text = await ask(world.daemon, "/anneal/v1/gc", body)
-    rows = json.loads(text)["leftBehind"]
-    assert status == 200
-    assert [row["id"] for row in rows] == [left["servers"][0].id, left["ports"][0].id]
-    ids = [row["id"] for row in rows] + [theirs.id]
-    status, text = await ask(world.daemon, "/anneal/v1/gc", body | {"remove": ids})
-    assert (status, len(json.loads(text)["removed"])) == (200, 2)
-    assert real.total() == {"servers": 2, "ports": 1}
-    await world.ready("kept")
-
-
-async def test_what_exists_becomes_yaml_that_changes_nothing(world: CloudWorld, real: Real) -> None:
-    """`anneal export openstack`, applied: each server shown as a Machine, none touched; and its console is read."""
-    theirs = real.server("Their Server", metadata={"a": "b"})
-    status, text = await ask(
-        world.daemon, "/anneal/v1/export", {"identityRef": {"file": str(world.clouds), "cloudName": real.cloud}}
-    )
-    (item,) = json.loads(text)["items"]
-    assert (status, item["metadata"]["name"]) == (200, "their-server")
-    await world.client.create(MACHINES, "default", item)
-    obj = await world.ready("their-server")
-    assert obj["status"]["providerID"] == f"openstack:///{theirs.id}"
-    after = real.sdk.compute.get_server(theirs.id)
-    assert (after.status, after.metadata, after.updated_at) == ("ACTIVE", {"a": "b"}, theirs.updated_at)
-    status, text = await ask(world.daemon, "/anneal/v1/logs/machines/default/their-server")
-    assert status == 200
-    assert text

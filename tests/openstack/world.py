@@ -104,16 +104,19 @@ class CloudWorld:
 def of_uid(real: Real, uid: str) -> dict[str, list[Any]]:
     """What the cloud has with the tag of this UID; a key has it in its name."""
     there = real.inventory()
-    word = f"{OWNER}{uid}"
-    mine = {
-        table: [
-            t
-            for t in things
-            if word in (getattr(t, "tags", None) or ()) or word in (getattr(t, "description", None) or "").split()
-        ]
-        for table, things in there.items()
-    }
+    mine = {table: [t for t in things if f"{OWNER}{uid}" in _words(t)] for table, things in there.items()}
     return mine | {"keys": [key for key in there["keys"] if uid in key.name]}
+
+
+def orphans(real: Real) -> list[str]:
+    """What carries the tag of any Machine at all."""
+    there = real.inventory()
+    found = [t for things in there.values() for t in things if any(word.startswith(OWNER) for word in _words(t))]
+    return [thing.id for thing in found] + [key.name for key in there["keys"] if key.name.startswith("anneal-")]
+
+
+def _words(thing: Any) -> list[str]:
+    return [*(getattr(thing, "tags", None) or ()), *(getattr(thing, "description", None) or "").split()]
 
 
 def posts(proxies: Mapping[str, FaultProxy], path: str) -> int:
@@ -130,7 +133,10 @@ def current(obj: Object) -> bool:
 async def running(
     real: Real, daemon: DaemonProcess, clouds: Path | None = None, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[CloudWorld]:
-    """A world with this daemon, which is started if it does not run. It goes on running, without Machines, if all went well."""
+    """A world with this daemon, which is started if it does not run. It goes on running, without Machines, if all went well.
+
+    At the end nothing is left that carries the tag of a Machine.
+    """
     if not daemon.alive:
         await daemon.start(env, seconds=PATIENCE)
     client = HttpClient.from_kubeconfig(daemon.home.kubeconfig)
@@ -138,6 +144,7 @@ async def running(
     try:
         yield world
         await world.tidy()
+        assert orphans(real) == []
     except BaseException:
         daemon.kill()
         raise
