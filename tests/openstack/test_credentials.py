@@ -99,7 +99,7 @@ async def test_another_project_is_not_taken_for_an_empty_one(world, real, proxie
         user, role = real.admin.identity.find_user(real.user), real.admin.identity.find_role("member")
         real.admin.identity.assign_project_role_to_user(elsewhere, user, role)
         rewrite(world, project_name=elsewhere.name)
-        await world.annotate("a", "example.org/looked-at", "again")  # or half an hour later, by itself
+        await world.edit("a", tags=["blue"])  # or half an hour later, by itself
         said = await world.until("a", because("CredentialsInvalid"))
         assert elsewhere.id in message(said)
         assert real.project in message(said)
