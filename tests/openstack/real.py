@@ -125,8 +125,9 @@ class Real:
             wanted = {name: limit for name, limit in limits.items() if (name == "port") is (key == "quota")}
             if wanted:
                 now = service.get(path + self.project).json()[key]
-                before.append((service, path, {key: {name: now[name] for name in wanted}}))
-                service.put(path + self.project, json={key: wanted}).raise_for_status()
+                force = {} if key == "quota" else {"force": True}  # also below what is in use
+                before.append((service, path, {key: {name: now[name] for name in wanted} | force}))
+                service.put(path + self.project, json={key: wanted | force}).raise_for_status()
         try:
             yield
         finally:
