@@ -64,11 +64,10 @@ class RealCloud:
         self.real, self.proxies = real, proxies
 
     def reset(self) -> None:
-        """Nothing of this project is left, all is honest, the password is as it was."""
+        """All is honest, the password is as it was. Nothing is there: each test is cleared up after."""
         self._clients.clear()
         self.honest(wait=False)
         self.secret = self.real.config["auth"]["password"]
-        self.real.clear()
         for proxy in self.proxies.values():
             proxy.log.clear()
 

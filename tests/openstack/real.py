@@ -79,8 +79,8 @@ class Real:
         there = self.inventory()
         for server in there["servers"]:
             self.sdk.compute.delete_server(server, ignore_missing=True)
-        self.until(lambda: not self.inventory()["servers"])
-        there = self.inventory()
+        if there["servers"]:
+            self.until(lambda: not list(self.sdk.compute.servers(details=False)))
         for ip in there["addresses"]:
             self.sdk.network.delete_ip(ip, ignore_missing=True)
         for port in there["ports"]:
