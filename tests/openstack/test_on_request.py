@@ -1,4 +1,4 @@
-"""What a person asks for, on the real cloud: a rebuild, a server that is unhealthy replaced, user data by role, quotas in the status."""
+"""What a person asks for, on the real cloud: a rebuild, the unhealthy replaced, user data by role, quotas in the status."""
 
 from __future__ import annotations
 
