@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from drivers.contract import InvalidConfiguration
 from drivers.openstack.client import CloudClient
@@ -24,7 +26,7 @@ class Selector(NamedTuple):
 
     def __str__(self) -> str:
         words = [f'called "{self.name}"'] * bool(self.name) + [f"with tags {', '.join(self.tags)}"] * bool(self.tags)
-        return " ".join([self.what, self.id, *words]).strip()
+        return " ".join(filter(None, (self.what, self.id, *words)))
 
 
 class _Place(NamedTuple):
@@ -44,8 +46,23 @@ PLACES = {
 }
 
 
+_ASKING: WeakKeyDictionary[CloudClient, dict[str, asyncio.Task[dict[str, str]]]] = WeakKeyDictionary()
+"""Questions that wait for their answers."""
+
+
 async def find(client: CloudClient, selector: Selector) -> dict[str, str]:
-    """{"id", "name"} of the one thing that matches; InvalidConfiguration if there is none, or more than one."""
+    """{"id", "name"} of the one thing that matches; InvalidConfiguration if there is none, or more than one.
+
+    Who asks the same while somebody does gets the same answer: fifty Machines of one image are one question, not fifty.
+    """
+    asking = _ASKING.setdefault(client, {})
+    if (task := asking.get(selector.key)) is None:
+        task = asking[selector.key] = asyncio.create_task(_find(client, selector))
+        task.add_done_callback(lambda _: asking.pop(selector.key))
+    return dict(await asyncio.shield(task))
+
+
+async def _find(client: CloudClient, selector: Selector) -> dict[str, str]:
     doing = f"look up {selector}"
     external = selector.what == "externalNetwork"
     place = PLACES["network" if external else selector.what]
