@@ -18,7 +18,7 @@ from drivers.contract import DriverError, Observation, Owner, Survey, Unknown
 from drivers.judging import Live, Thing, judge
 
 ALONE = 8
-"""So many questions at a time are asked alone; more wait for a list."""
+"""So many questions at a time are asked alone; more wait for a list. 0: none, where a question costs as much as a list."""
 SHORTEST, LONGEST = 0.01, 0.25
 """A list waits so long for company, in seconds: as long as the last list took, within these bounds."""
 THINGS_PER_CALL = 10
@@ -128,7 +128,7 @@ class SharedList(Generic[Live]):
         """The owner's things, and the one under `ref` where that costs nothing."""
         listed = self._last is not None and self._last.taken >= after
         joins = self._flight is not None and self._flight.serves(after)
-        if not listed and not joins and self._lonely < max(self._alone, self._size // THINGS_PER_CALL):
+        if self._alone and not listed and not joins and self._lonely < max(self._alone, self._size // THINGS_PER_CALL):
             self._lonely += 1
             try:
                 return await self._of_owner(owner)

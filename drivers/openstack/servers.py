@@ -31,6 +31,7 @@ class ServerDriver(TableDriver[Server]):
     table: ClassVar[str] = "servers"
     path: ClassVar[str] = "/servers"
     sick: ClassVar[tuple[str, ...]] = ("ERROR", "DELETING", "SOFT_DELETED")
+    narrows: ClassVar[bool] = True
 
     def listing(self) -> str:
         """With all that is needed, in one call."""

@@ -14,7 +14,7 @@ from drivers.judging import Thing
 from drivers.openstack.client import Answer, CloudClient
 from drivers.openstack.live import marks_of
 from drivers.openstack.marks import Marks
-from drivers.snapshot import SharedList
+from drivers.snapshot import ALONE, SharedList
 
 Live = TypeVar("Live")
 
@@ -32,12 +32,15 @@ class TableDriver(Generic[Live]):
     path: ClassVar[str]
     sick: ClassVar[tuple[str, ...]] = ()
     """States in which a thing is not worth keeping when there are two."""
+    narrows: ClassVar[bool] = False
+    """Whether the service can list one owner's things alone. Where it cannot, all who ask at a time share one list."""
 
     def __init__(self, client: CloudClient, *, installation: str, settle_seconds: float) -> None:
         self.name = f"openstack/{self.singular}@{client.name}"
         self.settle_seconds = settle_seconds
         self._client, self._installation = client, installation
-        self._shared: SharedList[Live] = SharedList(self._list, self._of_owner, self._by_id)
+        alone = ALONE if self.narrows else 0
+        self._shared: SharedList[Live] = SharedList(self._list, self._of_owner, self._by_id, alone=alone)
 
     async def observe(self, owner: Owner, ref: str | None, after: float, part: str = "") -> Observation[Live]:
         """See the contract."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -153,3 +154,14 @@ async def test_the_order_of_a_list_is_no_change():
         return survey.prints
 
     assert await prints(rules) == await prints(rules[::-1]) != await prints(rules[:2])
+
+
+@pytest.mark.parametrize("kind", [PortDriver, AddressDriver, GroupDriver, KeyDriver, VolumeDriver])
+async def test_what_cannot_be_narrowed_is_listed_once_for_all_who_ask(kind):
+    """Neutron and Cinder know no filter by our mark: fifty questions at once are one list, not fifty of everything."""
+    cloud = Cloud()
+    driver, now = make(kind, cloud), time.monotonic()
+    seen = await asyncio.gather(*(driver.observe(owner(str(number)), None, now) for number in range(50)))
+    assert {type(answer) for answer in seen} == {Absent}
+    assert len(cloud.asked) == 1
+    await driver.close()
