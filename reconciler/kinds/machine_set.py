@@ -130,8 +130,8 @@ class MachineSetKind:
 
 
 def digest(obj: MachineSet) -> str:
-    """Which template: another one is other Machines."""
-    text = json.dumps(obj.spec.template.model_dump(mode="json"), sort_keys=True)
+    """Which template: another one is other Machines. A default is as good as nothing, or each new field would replace every pool."""
+    text = json.dumps(obj.spec.template.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

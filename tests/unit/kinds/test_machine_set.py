@@ -127,3 +127,17 @@ def test_on_delete_waits_for_a_person():
     del there.machines[f"machine/{digest(pool(2))}-0"]
     (step,) = KIND.plan(obj, there.seen(obj), NOW)
     assert (step.verb, step.part) == ("create", f"machine/{digest(obj)}-0")
+
+
+def test_a_default_said_aloud_is_the_same_template():
+    """And so a field that a newer anneal knows, and nobody set, replaces no Machine; one that somebody sets does."""
+    said = {"simulated": {"endpoint": "http://a", "flavor": "a", "image": "debian-12"}, "managementPolicy": "managed"}
+
+    def of(spec: dict[str, Any]) -> str:
+        meta = {"name": "pool", "namespace": "default", "uid": "u"}
+        body = {"apiVersion": "anneal.dev/v1alpha1", "kind": "MachineSet", "metadata": meta, "spec": {"template": {"spec": spec}}}
+        return digest(MachineSet.parse(body))
+
+    assert of(said) == digest(pool())
+    assert of(said | {"remediation": {"maxRetry": 3}}) == digest(pool())
+    assert of(said | {"remediation": {"maxRetry": 2}}) != digest(pool())
