@@ -130,7 +130,7 @@ class MachineSetKind:
 
 
 def digest(obj: MachineSet) -> str:
-    """Which template: another one is other Machines. A default is as good as nothing, or each new field would replace every pool."""
+    """Which template: another one is other Machines. A default counts as nothing, or each new field would replace every pool."""
     text = json.dumps(obj.spec.template.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
