@@ -102,12 +102,13 @@ class MachineKind:
         if obj.spec.openstack is None:
             return self.resolve(obj)
         known = (obj.status.resolved if obj.status else None) or {}
-        cloud = await self._own_cloud(obj, obj.spec.openstack)
         wanted = {one.key: one for one in selectors(obj)}
-        resolved = {key: known[key] for key in wanted.keys() & known.keys()}
-        resolved[PROJECT] = {"id": await cloud.client.project(), "name": ""}
-        for key in sorted(wanted.keys() - known.keys()):
-            resolved[key] = await find(cloud.client, wanted[key])
+        asked = [*sorted(wanted), PROJECT]
+        resolved = {key: known[key] for key in asked if key in known}
+        if missing := [key for key in asked if key not in known]:
+            client = (await self._own_cloud(obj, obj.spec.openstack)).client
+            for key in missing:
+                resolved[key] = await find(client, wanted[key]) if key in wanted else {"id": await client.project(), "name": ""}
         return {key: resolved[key] for key in sorted(resolved)}
 
     async def _own_cloud(self, obj: Machine, spec: OpenStackMachine) -> Cloud:
