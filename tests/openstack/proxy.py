@@ -57,13 +57,16 @@ class FaultProxy:
     """Of those that meet a request the first one counts."""
     log: list[tuple[str, str]] = field(default_factory=list)
     """(method, path) of every request that arrived."""
+    struck: int = 0
+    """How many requests went wrong since it was last told what to do wrong."""
     _released: threading.Event = field(default_factory=threading.Event)
     _quiet: threading.Condition = field(default_factory=threading.Condition)
-    _forwarded: int = 0
+    _busy: int = 0
+    """Requests that are being handled and do not hang."""
 
     def lie(self, *faults: Fault) -> None:
         """Do these things wrong, and no others, until told otherwise."""
-        self.faults = list(faults)
+        self.faults, self.struck = list(faults), 0
 
     def honest(self) -> None:
         """No fault any more; what hangs is let go."""
@@ -72,9 +75,20 @@ class FaultProxy:
         self._released = threading.Event()
 
     def settle(self, seconds: float = 60.0) -> None:
-        """Wait until the service has answered all that was passed on to it, though nobody may wait for it any more."""
+        """Wait until all that arrived was answered or hangs, though nobody may wait for it any more."""
         with self._quiet:
-            assert self._quiet.wait_for(lambda: self._forwarded == 0, seconds)
+            assert self._quiet.wait_for(lambda: self._busy == 0, seconds)
+
+    def arrived(self, count: int, seconds: float = 60.0) -> bool:
+        """Wait until so many requests went wrong since it was told to do wrong; whether they did."""
+        with self._quiet:
+            return self._quiet.wait_for(lambda: self.struck >= count, seconds)
+
+    def _count(self, busy: int, struck: int = 0) -> None:
+        with self._quiet:
+            self._busy += busy
+            self.struck += struck
+            self._quiet.notify_all()
 
     def __post_init__(self) -> None:
         outer = self
@@ -102,12 +116,20 @@ class FaultProxy:
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         """One request."""
+        self._count(1)
+        try:
+            self._handle(request)
+        finally:
+            self._count(-1)
+
+    def _handle(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         method, path = request.command, request.path
         self.log.append((method, path))
         fault = next((one for one in self.faults if one.meets(method, path)), None)
         if fault is not None:
             fault.count -= fault.count > 0
+            self._count(0, struck=1)
         match fault.name if fault else "":
             case "drop_before":
                 return self._drop(request)
@@ -146,16 +168,6 @@ class FaultProxy:
         return self._answer(request, status, raw, kept)
 
     def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes, dict[str, str]]:
-        with self._quiet:
-            self._forwarded += 1
-        try:
-            return self._exchange(request, body)
-        finally:
-            with self._quiet:
-                self._forwarded -= 1
-                self._quiet.notify_all()
-
-    def _exchange(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         there = urlsplit(self.upstream)
         connection = http.client.HTTPConnection(there.hostname or "", there.port, timeout=120)
         headers = {
@@ -181,7 +193,9 @@ class FaultProxy:
 
     def _hang(self, request: BaseHTTPRequestHandler) -> None:
         """No answer until the fault is over, and none then."""
+        self._count(-1)
         self._released.wait(LONGEST_HANG)
+        self._count(1)
         self._drop(request)
 
     def _drop(self, request: BaseHTTPRequestHandler) -> None:
