@@ -215,6 +215,7 @@ def _storage(path: str) -> Any:
 
 def _optuna_worker(path: str, data: Any, count: int, seed: int) -> None:
     import optuna
+    import threadpoolctl
     from sklearn.metrics import r2_score
     from sklearn.model_selection import KFold
 
@@ -243,4 +244,5 @@ def _optuna_worker(path: str, data: Any, count: int, seed: int) -> None:
                 raise optuna.TrialPruned
         return sum(scores) / len(scores)
 
-    study.optimize(objective, n_trials=count)
+    with threadpoolctl.threadpool_limits(1):  # a core for each process: two whose threads wait for one another lose most of it
+        study.optimize(objective, n_trials=count)

@@ -36,6 +36,14 @@ class Unsafe(ModelError):
         self.cause = cause
 
 
+class TooLarge(ModelError):
+    """The model asks for more memory than this process may take."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(f"cannot load model file {file}: it asks for more memory than this process may take; allow it more")
+        self.file = file
+
+
 def one_line(error: BaseException, limit: int = 200) -> str:
     """What an error says, in one line that is not too long."""
     return " ".join(str(error).split())[:limit]

@@ -9,13 +9,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from modelstore import manifest
 from modelstore.columns import READERS
-from modelstore.errors import ModelError, one_line
+from modelstore.errors import ModelError, TooLarge, one_line
 from modelstore.predictor import Columns, Prediction, plain_labels
 from modelstore.signature import Signature
 
 CHUNK: Final = 8192
 """Rows per call: bounds the memory that a large batch takes."""
+NO_MEMORY: Final = ("bad_alloc", "Failed to allocate memory")
+"""How ONNX Runtime says that it got no memory: it has no error of its own for that."""
 DTYPES: Final = {
     "tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32,
     "tensor(bool)": np.bool_, "tensor(string)": np.object_,
@@ -35,6 +38,8 @@ class OnnxModel:
         try:
             session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as e:  # onnxruntime's errors have no common base
+            if any(word in str(e) for word in NO_MEMORY):
+                raise TooLarge(manifest.ONNX) from e
             raise ModelError(
                 f"cannot load the ONNX model: {one_line(e, 300)}; convert it for ONNX Runtime {onnxruntime.__version__}"
             ) from e

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelstore import manifest
+from modelstore import manifest, safety
 from modelstore.agreement import TOLERANCE, compare, plain, variants
 from modelstore.errors import ModelError
 from modelstore.golden import golden, wrong
@@ -60,7 +60,7 @@ def package(
     _fits(pipeline, signature)
     kinds = signature.kinds()
     skops = dumps(pipeline)
-    loaded = SklearnModel.load(skops, signature)
+    loaded = SklearnModel(safety.loads(skops), signature)
     tables = variants(perturb_rows, kinds)
     _answers_the_same(SklearnModel(pipeline, signature), loaded, tables["given"])
     onnx, note = _onnx(pipeline, signature, loaded, tables)

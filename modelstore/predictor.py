@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from modelstore import manifest
 from modelstore.errors import Corrupt, ModelError
+from modelstore.memory import limit
 from modelstore.signature import Label, Signature
 
 Engine = Literal["onnx", "sklearn"]
@@ -65,10 +66,11 @@ class Predictor:
         return len(self.golden["outputs"]["labels"]), wrong(self.golden, self.predict(self.golden["inputs"]))
 
 
-def load(folder: Path | str, *, expect: str | None = None, engine: Engine | None = None) -> Predictor:
+def load(folder: Path | str, *, expect: str | None = None, engine: Engine | None = None, memory: int | None = None) -> Predictor:
     """Load a package. Every byte is checked against the manifest before any of it is used.
 
     expect: the digest that was recorded when it was stored. engine: one to insist on; else ONNX Runtime where the package has it.
+    memory: bytes that this process may take from then on, for the model and what it answers; its libraries are not counted.
     Corrupt: a file is not the one that was packaged. Unsafe: it holds what could run code. ModelError: no model for `engine`.
     """
     digest, hashes = manifest.read(Path(folder))
@@ -86,19 +88,27 @@ def load(folder: Path | str, *, expect: str | None = None, engine: Engine | None
         raise ModelError(f"cannot load model {digest}: the package has no {needed}; package it again, or use the other engine")
     return Predictor(
         digest=digest, signature=signature, metadata=_json(files, manifest.METADATA) or {}, engine=chosen,
-        model=runs(files[needed], signature, chosen), golden=_json(files, manifest.GOLDEN),
+        model=runs(files[needed], signature, chosen, memory), golden=_json(files, manifest.GOLDEN),
     )  # fmt: skip
 
 
-def runs(data: bytes, signature: Signature, engine: Engine) -> Runs:
-    """An engine for the bytes of a model file."""
+def runs(data: bytes, signature: Signature, engine: Engine, memory: int | None = None) -> Runs:
+    """An engine for the bytes of a model file. memory: see load."""
+    make: Callable[[bytes, Signature], Runs]
     if engine == "onnx":
         from modelstore.onnxengine import OnnxModel
 
-        return OnnxModel(data, signature)
-    from modelstore.sklearnengine import SklearnModel
+        make = OnnxModel
+    else:
+        from modelstore import safety  # now: what it imports is not the model's
+        from modelstore.sklearnengine import SklearnModel
 
-    return SklearnModel.load(data, signature)
+        def make(data: bytes, signature: Signature) -> Runs:
+            return SklearnModel(safety.loads(data), signature)
+
+    if memory is not None:
+        limit(memory)
+    return make(data, signature)
 
 
 def _signature(files: dict[str, bytes]) -> Signature:

@@ -22,7 +22,7 @@ import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from modelstore import bounds
-from modelstore.errors import Unsafe, one_line
+from modelstore.errors import TooLarge, Unsafe, one_line
 from modelstore.skopsfile import SCHEMA
 
 MAX_ENTRIES: Final = 200_000
@@ -108,7 +108,7 @@ def loads(data: bytes, file: str = "model.skops", *, foreign: bool = False) -> A
     except RecursionError as e:
         raise Unsafe(file, "it is nested too deeply") from e
     except MemoryError as e:
-        raise Unsafe(file, "it asks for more memory than there is") from e
+        raise TooLarge(file) from e
     except Exception as e:  # whatever a damaged file makes skops, numpy and scikit-learn raise
         raise Unsafe(file, f"it cannot be read: {type(e).__name__}: {one_line(e)}") from e
     return model

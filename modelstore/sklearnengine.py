@@ -23,13 +23,6 @@ class SklearnModel:
         steps = getattr(estimator, "steps", [("", None)])
         self._ours = type(steps[0][1]).__name__ == "Prepare"
 
-    @classmethod
-    def load(cls, data: bytes, signature: Signature) -> SklearnModel:
-        """From skops bytes. Unsafe: they hold what is not on the allow-list."""
-        from modelstore import safety
-
-        return cls(safety.loads(data), signature)
-
     def run(self, columns: Columns) -> Prediction:
         """Predict."""
         rows = len(next(iter(columns.values()), []))

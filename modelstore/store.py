@@ -160,7 +160,7 @@ class Store:
 
 
 def _replace(fresh: Path, target: Path, digest: str) -> None:
-    """Put `fresh` where `target` is to be. A whole package there is left; a damaged one gives way, one mender at a time."""
+    """Put `fresh` where `target` is to be. What stands there whole is left, what is damaged gives way, one mender at a time."""
     for path in (*sorted(fresh.iterdir()), fresh):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -176,7 +176,8 @@ def _replace(fresh: Path, target: Path, digest: str) -> None:
             target.rename(Path(aside) / "damaged")
         if not _moved(fresh, target) and not _whole(target, digest):
             raise ModelError(
-                f"cannot store the model in {target.parent}: it cannot be moved there; check its permissions and free space"
+                f"cannot store the model in {target.parent}: it cannot be moved there; "
+                "check the folder's permissions and free space"
             )
 
 

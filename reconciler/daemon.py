@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from reconciler import collecting, logs
+from reconciler import collecting, housekeeping, logs
 from reconciler.api.pki import UnsafeFile
 from reconciler.api.revisions import StoreError
 from reconciler.api.secretbox import SecretBoxError
@@ -161,6 +161,7 @@ class Daemon:
             group.create_task(self.runner.run(), name="runner")
             group.create_task(self.sources.run(), name="sources")
             group.create_task(self._resync_forever(), name="resync")
+            group.create_task(housekeeping.forever(self.plane.client, self.home.data, self.home.runs), name="housekeeping")
 
     async def _resync_forever(self) -> None:
         while True:

@@ -5,42 +5,53 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from reconciler.logtail import tail
+from reconciler.logtail import POLL_SECONDS, tail
 
+OVER_SECONDS = 1.0
 MOST_LINES = 100_000
 MOST_TRIALS = 10_000
 
+Over = Callable[[], Awaitable[bool]]
 
-async def lines(logs: Mapping[str, Sequence[Path]], *, n: int, follow: bool, trial: str | None = None) -> AsyncIterator[str]:
-    """The last `n` lines of each log, then what is added, until cancelled. With several logs each line names its part."""
+
+async def lines(
+    logs: Mapping[str, Sequence[Path]], *, n: int, follow: bool, trial: str | None = None, over: Over | None = None
+) -> AsyncIterator[str]:
+    """The last `n` lines of each log, then what is added, until cancelled. With several logs each line names its part.
+
+    over: asked now and then whether nothing will be added any more; then it ends, with the last line.
+    """
     files = [(part, path) for part, paths in sorted(logs.items()) for path in paths]
     parts = len(logs)
-    queue: asyncio.Queue[str | None] = asyncio.Queue(1000)
-
-    async def read(part: str, path: Path, following: bool) -> None:
-        async for line in _chosen(path, n, following, trial):
-            await queue.put(f"[{part}] {line}" if parts > 1 else line)
-        await queue.put(None)
-
     if not follow:
         for part, path in files:
             async for line in _chosen(path, n, False, trial):
                 yield f"[{part}] {line}" if parts > 1 else line
         return
-    tasks = [asyncio.create_task(read(part, path, True)) for part, path in files]
+    queue: asyncio.Queue[str | None] = asyncio.Queue(1000)
+
+    async def read(part: str, path: Path) -> None:
+        async for line in _chosen(path, n, True, trial):
+            await queue.put(f"[{part}] {line}" if parts > 1 else line)
+
+    async def end(over: Over) -> None:
+        while not await over():  # noqa: ASYNC110  it is somebody else who knows, and he is asked
+            await asyncio.sleep(OVER_SECONDS)
+        await asyncio.sleep(2 * POLL_SECONDS)  # what was written before that is read by then
+        await queue.put(None)
+
+    tasks = [asyncio.create_task(read(part, path)) for part, path in files]
+    if over is not None:
+        tasks.append(asyncio.create_task(end(over)))
     try:
-        left = len(tasks)
-        while left:
-            if (found := await queue.get()) is None:
-                left -= 1
-            else:
-                yield found
+        while (found := await queue.get()) is not None:
+            yield found
     finally:
         for task in tasks:
             task.cancel()

@@ -37,6 +37,7 @@ APPROVAL_SECONDS = 600.0
 
 OPENSTACK = "openstack@"
 """How the names of their providers begin."""
+GAVE_UP = (Reason.TRAINING_FAILED, Reason.RESTORE_UNAVAILABLE)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -196,7 +197,12 @@ class Web:
         if not logs:
             return _refuse(404, f'{plural} "{name}" has no local processes')
         follow, trial = query.get("follow") == "1", query.get("trial") or None
-        return await _stream(request, locallogs.lines(logs, n=_count(query), follow=follow, trial=trial))
+
+        async def over() -> bool:
+            now = await self.client.get(ours(plural), namespace, name)
+            return now is None or _is_over(now)
+
+        return await _stream(request, locallogs.lines(logs, n=_count(query), follow=follow, trial=trial, over=over))
 
     async def trials(self, request: web.Request) -> web.Response:
         """The trials of an Experiment's run, finished ones and those that run now."""
@@ -237,6 +243,13 @@ def _answering(handler: Handler) -> Handler:
             return _refuse(400, f"the request makes no sense: {type(error).__name__}")
 
     return answer
+
+
+def _is_over(obj: Mapping[str, Any]) -> bool:
+    """Whether its processes have done what there was to do, or have given up: only jobs ever have."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    succeeded = next((one for one in conditions if one["type"] == "Succeeded"), None)
+    return succeeded is not None and (succeeded["status"] == "True" or succeeded["reason"] in GAVE_UP)
 
 
 async def _stream(request: web.Request, lines: AsyncIterator[str]) -> web.StreamResponse:

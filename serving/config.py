@@ -46,6 +46,8 @@ class Limits(_Part):
     consumer_timeout_seconds: Annotated[int | None, Field(alias="consumerTimeoutSeconds", ge=1)] = None
     """After so long the broker takes a message back that was not acknowledged. Must exceed the task's time limit; None: 30
     minutes, or more where the limit asks for it."""
+    memory_bytes: Annotated[int | None, Field(alias="memoryBytes", ge=1024)] = None
+    """What a worker may take for its model and what it answers; None: 2 GiB, or eight times the model if that is more."""
     max_deliveries: Annotated[int, Field(alias="maxDeliveries", ge=1, le=10)] = 3
     """A message that has killed its worker so often is dead-lettered."""
     result_ttl_seconds: Annotated[int, Field(alias="resultTtlSeconds", ge=1)] = 3600

@@ -96,7 +96,7 @@ def worker_app(config: Config, worker: Worker, name: str, consumer: str) -> Cele
 
 def _worker(config: Config, state: State, folder: Path, name: str) -> tuple[Worker, metrics.Monitor]:
     digest, revision = state.digest or "", state.revision or 0
-    model = models.load(folder, digest)
+    model = models.load(config, folder, digest)
     monitor = metrics.Monitor(model.signature, models.Known(digest, folder).reference, revision)
     publisher = Publisher(config, make(config))
     worker = Worker(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import ValidationError
 
-from modelstore.errors import ModelError
+from modelstore.errors import ModelError, TooLarge
 from modelstore.signature import Signature
 from serving.config import Config
 
@@ -38,12 +38,21 @@ def fetch(config: Config, digest: str, *, verify: bool = False) -> Path:
     return folder
 
 
-def load(folder: Path, digest: str) -> Predictor:
-    """The model, ready to answer; every byte is checked before it is used. Raises ModelUnusable."""
+def load(config: Config, folder: Path, digest: str) -> Predictor:
+    """The model, ready to answer; every byte is checked before it is used. Raises ModelUnusable.
+
+    From then on this process takes no more memory than the configuration grants.
+    """
+    from modelstore import memory
     from modelstore.predictor import load as load_predictor
 
+    most = config.limits.memory_bytes or memory.allowance(folder)
     try:
-        return load_predictor(folder, expect=digest)
+        return load_predictor(folder, expect=digest, memory=most)
+    except (TooLarge, MemoryError) as error:
+        raise ModelUnusable(
+            f"the model wants more than the {most >> 20} MiB that it may take; set predictor.resources.limits.memory to more"
+        ) from error
     except (ModelError, OSError, ImportError, ValueError) as error:
         raise ModelUnusable(str(error)) from error
 

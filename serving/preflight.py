@@ -33,7 +33,7 @@ def check(config: Config, digest: str) -> dict[str, Any]:
     }  # fmt: skip
     try:
         folder = models.fetch(config, digest, verify=True)
-        model = models.load(folder, digest)
+        model = models.load(config, folder, digest)
         found["engine"] = model.engine
         found["versions"] = _versions(model.engine)
         checked, wrong = model.check_golden()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from specs.dataset import Digest
-from specs.meta import Column, Counter, Model, Names, ObjectName, Resource, Rule, Status, Timestamp
+from specs.meta import Column, Counter, Model, Names, ObjectName, Quantity, Resource, Rule, Status, Timestamp
 from specs.references import CredentialsRef, ObjectRef
 
 SOURCES = ("from_experiment", "model_version_ref")
@@ -49,6 +49,20 @@ class PredictorModel(Model):
         return self
 
 
+class WorkerLimits(Model):
+    """The most that one worker may take."""
+
+    memory: Quantity | None = None
+    """Memory, for the model and what it answers; null: 2Gi, or eight times the model's files if that is more."""
+
+
+class WorkerResources(Model):
+    """What a worker may take."""
+
+    limits: WorkerLimits = WorkerLimits()
+    """The most."""
+
+
 class Predictor(Model):
     """The workers."""
 
@@ -58,6 +72,8 @@ class Predictor(Model):
     """How many worker processes; 0: requests that wait are answered with 503, others stay pending."""
     timeout: Annotated[int, Field(ge=1, le=600)] = 10
     """Seconds that one prediction may take."""
+    resources: WorkerResources = WorkerResources()
+    """What each worker may take."""
 
 
 class Web(Model):

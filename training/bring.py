@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import modelstore
+from modelstore import memory
 from training.answering import answered
 from training.fetch import Source, fetch, local_folder
 from training.files import write_json
@@ -47,6 +48,7 @@ def bring(request: dict[str, Any]) -> dict[str, Any]:
         folder = Path(temporary)
         signature = read_signature(_fetched(request, request["signature"], folder)) if request.get("signature") else None
         source = local_folder(_source(request, request["uri"])) or _fetched(request, request["uri"], folder)
+        memory.limit(memory.allowance(source))
         packaged = modelstore.bring(source, folder / "model", format=request.get("format") or "auto", signature=signature)
         digest = modelstore.Store(request["store"]).put(folder / "model")
         return {"digest": digest, "onnx": packaged.onnx, "note": packaged.note}

@@ -35,14 +35,17 @@ class RayTrial(tune.Trainable):
         """Keep what all trials share. The folds lie in the object store: they are mapped, not copied."""
         warm(problem)
         ray.get(hall.enter.remote())
-        self._problem, self._folds, self._seconds = problem, folds, seconds
+        self._problem, self._folds, self._seconds, self._hall = problem, folds, seconds, hall
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take another trial."""
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run the trial of the config."""
+        """Run the trial of the config; where there is none, wait for news."""
+        if self.config["trial"] is None:
+            ray.get(self._hall.wait.remote(self.config["told"]))
+            return {"score": 0.0, "outcome": [], "done": True}
         trial = Trial(**self.config["trial"])
         killer = threading.Timer(self._seconds + GRACE_SECONDS, os._exit, (1,))
         killer.daemon = True

@@ -120,7 +120,7 @@ def on_ray(problem: Problem, folds: Sequence[Fold], *, folder: Path, parallel: i
         hall: Any = Hall.remote(parallel)  # type: ignore[attr-defined]
         shared = {"problem": problem, "folds": list(folds), "seconds": seconds, "hall": hall}
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(parallel)
-        searcher = DeskSearcher(desk, parallel)
+        searcher = DeskSearcher(desk, parallel, hall)
         tuner = tune.Tuner(
             tune.with_parameters(RayTrial, **shared),
             tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True, metric="score", mode="max"),

@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 def score(request: dict[str, Any]) -> dict[str, Any]:
     """The result as above. A model that cannot be loaded or asked has an error in place of metrics."""
     import modelstore
+    from modelstore import memory
     from specs.experiment import ExperimentSpec
     from training.data import load
     from training.files import encode
@@ -47,6 +48,7 @@ def score(request: dict[str, Any]) -> dict[str, Any]:
         metric=spec.objective.objective_metric_name, share=spec.evaluation.held_out_share,
     )  # fmt: skip
     store = modelstore.Store(request["store"])
+    memory.limit(sum(memory.allowance(store.path(digest)) for digest in request["digests"]))
     scores: dict[str, Any] = {}
     for digest in request["digests"]:
         try:

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from modelstore import memory
 from training import folds
 from training.estimators import allowed
 from training.measuring import Problem, run
@@ -28,8 +29,7 @@ def work(
     """Measure one candidate and send what became of it: state, score, message, oom, memory (bytes)."""
     threading.Thread(target=_end_with_the_job, args=(alive,), daemon=True).start()
     os.sched_setaffinity(0, limits["cores"])
-    data = _private_memory() + limits["memory"]
-    resource.setrlimit(resource.RLIMIT_DATA, (data, data))
+    memory.limit(limits["memory"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     before = _peak()
     outcome = run(Trial(**trial), problem, folds.load(Path(folder), count))
@@ -52,9 +52,3 @@ def _end_with_the_job(alive: Connection) -> None:
 
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _private_memory() -> int:
-    """What counts against RLIMIT_DATA by now, bytes."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData"))

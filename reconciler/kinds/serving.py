@@ -12,6 +12,7 @@ from drivers.local.folders import Folder
 from drivers.local.unit import Unit, UnitSpec
 from reconciler.kinds import common, ports, processes
 from reconciler.kinds.local import Local, python
+from specs.meta import parse_quantity
 from specs.model_deployment import ModelDeployment
 
 FIRST_PORT = 8437
@@ -36,7 +37,9 @@ def config(local: Local, obj: ModelDeployment, port: int | str) -> dict[str, Any
     """What every process of the deployment is told."""
     spec = obj.spec
     limits = spec.limits.model_dump(mode="json", exclude_none=True)
-    timeout = spec.predictor.timeout
+    timeout, memory = spec.predictor.timeout, spec.predictor.resources.limits.memory
+    if memory:
+        limits["memoryBytes"] = int(parse_quantity(memory))
     return {
         "name": obj.metadata.name,
         "namespace": common.namespace(obj),

@@ -21,6 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from modelstore import Corrupt, Unsafe, load, manifest, safety
+from modelstore.errors import TooLarge
 from modelstore.skopsfile import dumps
 from tests.modelstore.conftest import PENGUINS, Made, read
 
@@ -202,7 +203,7 @@ def _bomb() -> bytes:
 def test_hostile_files_are_refused(name, sentinel, tmp_path):
     """However a model file was made, it is refused by name and nothing of it runs, even where the manifest vouches for it."""
     folder = disguised(tmp_path / "package", HOSTILE[name](sentinel))
-    with pytest.raises(Unsafe, match=r"cannot load model file model\.skops: "):
+    with pytest.raises((Unsafe, TooLarge), match=r"cannot load model file model\.skops: "):
         load(folder)
 
 

@@ -151,7 +151,7 @@ def test_many_put_the_same_at_once(packaged, tmp_path):
 
 
 def test_who_comes_second_leaves_the_first_alone(packaged, tmp_path, monkeypatch):
-    """Two look, find nothing, and move their copies there one after the other: the first is never taken from its readers."""
+    """Two look and find nothing, both move their copy there: the first is never taken away from its readers."""
     first, second = Store(tmp_path / "store"), Store(tmp_path / "store")
     copyfile, seen = shutil.copyfile, []
 

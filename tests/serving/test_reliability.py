@@ -151,6 +151,18 @@ def test_a_damaged_model_is_not_served(tmp_path: Path, store: Path, species: Mod
     assert "model.onnx" in result["error"]
 
 
+def test_a_model_that_wants_too_much_memory_is_not_served(tmp_path: Path, store: Path, species: Model) -> None:
+    """More than its worker may take: the worker does not start, preflight says what to set; with enough it serves."""
+    made = Deployment(tmp_path / "d", store, options={"limits": {"memoryBytes": 1 << 20}})
+    made.worker(1, species.digest, wait=False)
+    assert made.processes["worker-r1-0"].wait(60) == 2
+    assert "predictor.resources.limits.memory" in made.state("worker-r1-0")["message"]
+    result = _preflight(made, species.digest)
+    assert not result["ok"]
+    assert "predictor.resources.limits.memory" in result["error"]
+    assert _preflight(Deployment(tmp_path / "enough", store, options={"limits": {"memoryBytes": 1 << 30}}), species.digest)["ok"]
+
+
 def test_preflight_says_what_it_found(tmp_path: Path, store: Path, species: Model) -> None:
     """Engine, versions, golden rows and latency, in a file."""
     result = _preflight(Deployment(tmp_path, store), species.digest)

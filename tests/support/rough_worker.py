@@ -39,7 +39,7 @@ class Rough:
         return self.real.predict(columns)
 
 
-models.load = lambda folder, digest: Rough(_load(folder, digest))
+models.load = lambda config, folder, digest: Rough(_load(config, folder, digest))
 
 if __name__ == "__main__":
     sys.exit(worker.main())

@@ -140,7 +140,7 @@ FULL: dict[str, list[dict[str, Any]]] = {
     "ModelVersion": [{"digest": DIGEST}, {"uri": "a", "modelFormat": "onnx", "signatureUri": "b"}],
     "ModelDeployment": [
         {"local": {"host": "127.0.0.1", "port": 80},
-         "predictor": {"minReplicas": 1, "timeout": 5,
+         "predictor": {"minReplicas": 1, "timeout": 5, "resources": {"limits": {"memory": "4Gi"}},
                        "model": {"fromExperiment": {"name": "a", "minImprovement": 0.5, "promotion": "Manual"}}},
          "web": {"workers": 1, "threads": 8}, "broker": {"credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}},
          "limits": {"maxRows": 1, "maxBytes": 2048, "requestsPerSecond": 5, "resultTtlSeconds": 60},
