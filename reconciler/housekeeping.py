@@ -1,4 +1,4 @@
-"""Old tables: a followed table leaves a copy of each of its versions, and a disk is finite. What nothing refers to goes after a while."""
+"""Old tables: a followed one leaves a copy of each of its versions, and a disk is finite. What nothing names goes after a while."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def forever(client: Client, data: Path, runs: Path) -> None:
 
 
 async def sweep(client: Client, data: Path, runs: Path) -> list[Path]:
-    """Remove the tables that no Dataset and no run names and that are older than KEEP_SECONDS; those that went. ApiError, OSError.
+    """Remove the tables older than KEEP_SECONDS that no Dataset and no run names; those that went. ApiError, OSError.
 
     Whatever cannot be told counts as needed: without the list of Datasets nothing goes.
     """
