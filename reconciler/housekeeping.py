@@ -1,4 +1,4 @@
-"""Old tables: a followed one leaves a copy of each of its versions, and a disk is finite. What nothing names goes after a while."""
+"""Old tables: a followed one leaves a copy of each of its versions, and disks are finite. What nothing names goes in time."""
 
 from __future__ import annotations
 
