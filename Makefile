@@ -1,13 +1,13 @@
 # The habits of this project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all lint format generate lock bench bench-peers clean
+.PHONY: help setup run test test-slow test-openstack test-all openstack-up openstack-down lint format generate lock bench bench-peers clean
 
 BIN := .venv/bin
 JOBS ?= 2
 ARGS ?=
 
 help:  ## Print this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r a b; do printf '  make %-10s %s\n' "$$a" "$$b"; done
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r a b; do printf '  make %-14s %s\n' "$$a" "$$b"; done
 
 setup:  ## Make .venv with everything, exactly as locked (does nothing where that is done)
 	@tools/setup
@@ -18,13 +18,22 @@ run: setup  ## Start anneal here, in the foreground, with the examples as its fo
 test: setup  ## Everything that takes seconds: unit, contract, API, command line, kubectl, serving (under ten minutes)
 	@tools/test-tools
 	@tools/note-missing
-	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile -q $(ARGS)
+	$(BIN)/pytest -m "not slow and not openstack" -n $(JOBS) --dist loadfile -q $(ARGS)
 
 test-slow: setup  ## Everything that takes minutes: the crash sweep, Ray, end to end
 	@tools/test-tools
-	$(BIN)/pytest -m slow -n $(JOBS) --dist loadfile -q $(ARGS)
+	$(BIN)/pytest -m "slow and not openstack" -n $(JOBS) --dist loadfile -q $(ARGS)
 
-test-all: test test-slow  ## Both
+test-openstack: setup openstack-up  ## The OpenStack drivers and Machines against the real services (ARGS="-m openstack": a crash at every point, too)
+	$(BIN)/pytest tests/openstack -m "openstack and not slow" -q $(ARGS)
+
+test-all: test test-slow test-openstack  ## All of them
+
+openstack-up:  ## Bring up Keystone, Nova, Neutron, Glance and Placement on this machine (CLOUD=--reset: a pristine one)
+	@tests/openstack/cloud/up $(CLOUD)
+
+openstack-down:  ## Stop them (CLOUD=--purge: forget their data, CLOUD=--purge-all: the software too)
+	@tests/openstack/cloud/down $(CLOUD)
 
 lint: setup  ## ruff, mypy --strict, the import layers, and that generated files are up to date
 	$(BIN)/ruff check .

@@ -199,6 +199,12 @@ class Unreachable(DriverError):
     """Nothing was sent: connection refused, name not resolved, TLS failed."""
 
 
+class CertificateInvalid(Unreachable):
+    """TLS: the certificate is not one that the trusted CA signed for this name, or that CA cannot be read. Nothing was sent."""
+
+    reason = Reason.CERTIFICATE_INVALID
+
+
 class CredentialsInvalid(DriverError):
     """401, after one re-authentication; or the credentials cannot be read."""
 

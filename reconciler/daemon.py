@@ -22,6 +22,7 @@ from reconciler.api.pki import UnsafeFile
 from reconciler.api.revisions import StoreError
 from reconciler.api.secretbox import SecretBoxError
 from reconciler.client import CONFIGMAPS, SECRETS, ApiError, Client, Object, ResourceId, ours
+from reconciler.clouds import Clouds
 from reconciler.control import ControlPlane, embedded, kubernetes
 from reconciler.engine import breaker
 from reconciler.engine.clock import SystemClock, to_text
@@ -38,6 +39,7 @@ from reconciler.kinds.providers import Providers
 from reconciler.kinds.registry import all_kinds
 from reconciler.lock import HomeLock, HomeLocked
 from reconciler.metrics import METRICS
+from reconciler.quotas import Quotas
 from reconciler.settings import Settings
 from reconciler.sources.manager import SourceManager
 from reconciler.web import Web
@@ -96,8 +98,9 @@ class Daemon:
         exclusive = self.plane.mode == "embedded"
         self.lease = Lease(client, self.clock, identity, settings.lease_seconds, exclusive=exclusive)
         self.providers = providers = Providers(
-            client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds
-        )
+            client, self.lease.fence, installation_id, settings.simulated_settle_seconds, settings.call_seconds, self.home.run,
+            openstack_settle_seconds=settings.openstack_settle_seconds,
+        )  # fmt: skip
         roots = tuple(root for root in settings.data_roots.split(os.pathsep) if root)
         self.local = local = Local(
             self.home, client, self.lease.fence, installation_id, self._changed_outside, roots, settings.model_store
@@ -123,6 +126,8 @@ class Daemon:
             self.lease,
             self.sources,
             self.local,
+            Clouds(client, providers),
+            Quotas(providers.quotas, self.clock),
             self.plane.url,
             self.plane.mode,
             version("anneal"),

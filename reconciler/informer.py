@@ -24,7 +24,7 @@ from reconciler.client import ApiError, Client, Object, ResourceId
 from reconciler.engine.clock import Clock
 from reconciler.metrics import METRICS
 from reconciler.ownloop import in_own_loop
-from specs.meta import PAUSED_ANNOTATION
+from specs.meta import PAUSED_ANNOTATION, REBUILD_ANNOTATION
 
 log = structlog.get_logger()
 
@@ -275,6 +275,10 @@ def _name(obj: Object) -> Name:
     return meta.get("namespace") or "", meta["name"]
 
 
+REQUESTS = (PAUSED_ANNOTATION, REBUILD_ANNOTATION)
+"""Annotations by which a person asks for something. Those of others wake nobody."""
+
+
 def _digest(meta: Mapping[str, Any]) -> int:
     """A hash of all but status: what a pass must look at when it changes."""
     return hash(
@@ -283,7 +287,7 @@ def _digest(meta: Mapping[str, Any]) -> int:
             meta.get("generation"),
             meta.get("deletionTimestamp"),
             tuple(meta.get("finalizers") or ()),
-            (meta.get("annotations") or {}).get(PAUSED_ANNOTATION),
+            *((meta.get("annotations") or {}).get(name) for name in REQUESTS),
             tuple(sorted((meta.get("labels") or {}).items())),
             tuple(owner.get("uid") for owner in meta.get("ownerReferences") or ()),
         )

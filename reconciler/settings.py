@@ -33,6 +33,8 @@ class Settings:
     """… or more than this share of them, from three on."""
     simulated_settle_seconds: float = 45.0
     """How long a create at the simulated cloud may stay invisible."""
+    openstack_settle_seconds: float = 60.0
+    """How long a create at an OpenStack cloud may stay invisible."""
     call_seconds: float = 30.0
     """Time limit of one call to a provider."""
     data_roots: str = ""

@@ -12,9 +12,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from drivers.contract import DriverError
 from drivers.local.jsonfiles import read_json
 from reconciler import locallogs, logtail
 from reconciler.client import ApiError, Client, ours
+from reconciler.clouds import Clouds
 from reconciler.engine.engine import Engine
 from reconciler.engine.kind import Key
 from reconciler.engine.lease import Lease
@@ -24,6 +26,7 @@ from reconciler.informer import Informer
 from reconciler.kinds.local import Local
 from reconciler.logs import log_file
 from reconciler.planner import Planner
+from reconciler.quotas import Quotas
 from reconciler.sources.manager import SourceError, SourceManager
 from reconciler.why import why
 from specs.kinds import BY_PLURAL
@@ -32,6 +35,8 @@ from specs.meta import Reason
 APPROVAL_SECONDS = 600.0
 """How long a person's yes to mass remediation holds."""
 
+OPENSTACK = "openstack@"
+"""How the names of their providers begin."""
 GAVE_UP = (Reason.TRAINING_FAILED, Reason.RESTORE_UNAVAILABLE)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -49,6 +54,8 @@ class Web:
     lease: Lease
     sources: SourceManager
     local: Local
+    clouds: Clouds
+    quotas: Quotas
     url: str
     mode: str
     version: str
@@ -66,6 +73,8 @@ class Web:
             web.get("/anneal/v1/logs", _answering(self.logs)),
             web.get("/anneal/v1/logs/{plural}/{namespace}/{name}", _answering(self.process_logs)),
             web.get("/anneal/v1/trials/{namespace}/{name}", _answering(self.trials)),
+            web.post("/anneal/v1/gc", _answering(self.collect)),
+            web.post("/anneal/v1/export", _answering(self.export)),
         ]
 
     def not_ready(self) -> list[str]:
@@ -103,9 +112,15 @@ class Web:
                 "kinds": kinds,
                 "queue": {"depth": queue.depth, "busy": queue.busy, "retrying": queue.retrying},
                 "breakers": [{"driver": name, "open": True, "message": why} for name, why in self.engine.guard.open.items()],
+                "clouds": await self.quotas.of(self._accounts()),
                 "informer": {"restarts": self.informer.restarts, "blind": self.informer.blind or None},
             }
         )
+
+    def _accounts(self) -> list[str]:
+        """The accounts of OpenStack clouds that Machines live in."""
+        known = self.engine.guard.drivers
+        return [name.removeprefix(OPENSTACK) for name in known if name.startswith(OPENSTACK) and self.engine.index.keys_of(name)]
 
     async def _kind(self, plural: str) -> dict[str, Any]:
         items, _ = await self.client.list(ours(plural))
@@ -169,7 +184,7 @@ class Web:
         return await _stream(request, found)
 
     async def process_logs(self, request: web.Request) -> web.StreamResponse:
-        """The logs of the local processes of one object; 404 if it has none."""
+        """The logs of the local processes of one object, or the console of its server; 404 if it has none."""
         plural, namespace, name = (request.match_info[part] for part in ("plural", "namespace", "name"))
         query, obj = request.query, await self.client.get(ours(plural), namespace, name)
         if obj is None:
@@ -177,6 +192,8 @@ class Web:
         logs = await self.local.units.logs(obj["metadata"]["uid"])
         if part := query.get("part"):
             logs = {known: paths for known, paths in logs.items() if known == part or known.startswith(f"{part}/")}
+        if not logs and (console := await self.clouds.console(obj, _count(query))) is not None:
+            return web.Response(text=console)
         if not logs:
             return _refuse(404, f'{plural} "{name}" has no local processes')
         follow, trial = query.get("follow") == "1", query.get("trial") or None
@@ -200,6 +217,19 @@ class Web:
         metric = ((obj.get("spec") or {}).get("objective") or {}).get("objectiveMetricName")
         return _json({"metric": metric, "trials": rows, "running": running})
 
+    async def collect(self, request: web.Request) -> web.Response:
+        """What carries our tag on a cloud and has no object; with `remove`, a list of ids, those are removed."""
+        body = await _body(request)
+        identity, namespace = dict(body["identityRef"]), str(body.get("namespace") or "default")
+        if ids := [str(ident) for ident in body.get("remove") or ()]:
+            return _json({"removed": await self.clouds.remove(identity, namespace, ids)})
+        return _json({"leftBehind": await self.clouds.left_behind(identity, namespace)})
+
+    async def export(self, request: web.Request) -> web.Response:
+        """What exists on a cloud, as unmanaged Machines."""
+        body = await _body(request)
+        return _json({"items": await self.clouds.export(dict(body["identityRef"]), str(body.get("namespace") or "default"))})
+
 
 def _answering(handler: Handler) -> Handler:
     """Turn a request that makes no sense into an answer instead of a trace."""
@@ -207,6 +237,8 @@ def _answering(handler: Handler) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
+        except DriverError as error:
+            return _refuse(502, str(error))
         except (KeyError, TypeError, ValueError) as error:
             return _refuse(400, f"the request makes no sense: {type(error).__name__}")
 

@@ -28,6 +28,8 @@ _KEPT = (
     "minItems", "maxItems", "minProperties", "maxProperties", "required",
 )  # fmt: skip
 
+SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+
 
 @cache
 def _generated(model: type[BaseModel]) -> Schema:
@@ -150,7 +152,7 @@ def crd(kind: type[Resource]) -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": root},
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}, **({"scale": dict(SCALE)} if kind.scales else {})},
                     "additionalPrinterColumns": [_column(column) for column in kind.columns],
                 }
             ],

@@ -6,10 +6,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from specs.meta import Column, Model, Names, Quantity, Resource, Rule, Status
+from specs.health import NOT_LOCAL, NOT_OBSERVED, MachineHealthCheck
+from specs.health import RULES as HEALTH_RULES
+from specs.meta import Column, Counter, Model, Names, Quantity, Resource, Rule, Status
+from specs.openstack import CLOUD_FOR_LIFE, NameTagFilter, OpenStackMachine
+from specs.openstack import RULES as OPENSTACK_RULES
 from specs.references import CredentialsRef
 
-PROVIDERS = ("local", "simulated")
+PROVIDERS = ("local", "simulated", "openstack")
 ENDPOINT = r"^https?://[!-?A-~]+$"
 """Printable and without @: a password in a URL would be a secret in a spec."""
 
@@ -60,13 +64,30 @@ class Remediation(Model):
     """How often a failed server is replaced before anneal stops and says so."""
     retry_period_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     """Pause before a replacement; doubles with each one."""
+    node_startup_timeout_seconds: Annotated[int, Field(ge=10, le=86_400)] | None = None
+    """How long the provider may take to build it before it counts as failed; for ever where none is given."""
 
 
 class Import(Model):
-    """An existing server, by the provider's id. Never by name: a name proves nothing."""
+    """An existing server: by the provider's id, or by what tells it from all others."""
 
-    id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[-._a-zA-Z0-9]+$")]
+    id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[-._a-zA-Z0-9]+$")] | None = None
     """The provider's id of the server."""
+    filter: NameTagFilter | None = None
+    """What to look for; exactly one server must match. Looked up once, then kept by its id. For provider openstack."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.id is None) == (self.filter is None):
+            raise ValueError("exactly one of id, filter must be set")
+        return self
+
+
+class ManagedOptions(Model):
+    """What anneal may do to a host that it manages."""
+
+    on_delete: Literal["delete", "detach"] = "delete"
+    """delete: the host goes with the Machine. detach: it stays, with all its parts, and nobody looks after it any more."""
 
 
 class MachineSpec(Model):
@@ -76,12 +97,18 @@ class MachineSpec(Model):
     """This machine."""
     simulated: SimulatedMachine | None = None
     """A server of the simulated cloud (tests only)."""
+    openstack: OpenStackMachine | None = None
+    """A server of an OpenStack cloud."""
     management_policy: Literal["managed", "unmanaged"] = "managed"
     """managed: anneal creates, changes and deletes it. unmanaged: it is only looked at, and must be named under `import`."""
     import_: Import | None = Field(default=None, alias="import")
     """The existing server to look at. Goes with managementPolicy: unmanaged."""
+    managed_options: ManagedOptions = ManagedOptions()
+    """What anneal may do to a host that it manages."""
     remediation: Remediation = Remediation()
     """What to do with a server that failed."""
+    machine_health_check: MachineHealthCheck | None = None
+    """When a server that did not fail counts as unhealthy all the same, and is replaced."""
 
     @property
     def provider(self) -> str:
@@ -97,6 +124,14 @@ class MachineSpec(Model):
             raise ValueError("managementPolicy: provider local cannot honour it; remove it, or use another provider")
         if (self.management_policy == "unmanaged") != (self.import_ is not None):
             raise ValueError("managementPolicy: unmanaged and import go together; set both or neither")
+        if self.import_ is not None and self.import_.filter is not None and self.openstack is None:
+            raise ValueError("import: only provider openstack can honour a filter; give the id")
+        if self.openstack is None and self.managed_options.on_delete == "detach":
+            raise ValueError("managedOptions: only provider openstack can honour detach")
+        if self.machine_health_check is not None and self.local is not None:
+            raise ValueError(NOT_LOCAL)
+        if self.machine_health_check is not None and self.import_ is not None:
+            raise ValueError(NOT_OBSERVED)
         return self
 
 
@@ -118,6 +153,15 @@ class MachineCapacity(Model):
     """Memory."""
 
 
+class ResizeRecord(Model):
+    """How often a change of size was asked for, so that asking ends."""
+
+    generation: Counter
+    """The generation of the spec."""
+    count: Counter
+    """How often, for this generation."""
+
+
 class MachineStatus(Status):
     """The host as it was last seen."""
 
@@ -130,7 +174,13 @@ class MachineStatus(Status):
     capacity: MachineCapacity | None = None
     """Cores and memory."""
     resolved: Annotated[dict[str, Any], Field(max_length=64)] | None = None
-    """The inputs that the server was made from."""
+    """The inputs that the server was made from; for OpenStack, the ids behind the names that the spec gives."""
+    power_state: Annotated[str, Field(max_length=31)] | None = None
+    """Whether it runs, as the hypervisor says."""
+    fault: Annotated[str, Field(max_length=1024)] | None = None
+    """What the provider says is wrong with it."""
+    resize: ResizeRecord | None = None
+    """Changes of size that were asked for."""
 
 
 class Machine(Resource):
@@ -147,19 +197,27 @@ class Machine(Resource):
         Column("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "The deepest cause"),
     )
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("spec", "[has(self.local), has(self.simulated)].filter(x, x).size() == 1",
-             "exactly one provider of local, simulated must be set"),
+        Rule("spec", "[has(self.local), has(self.simulated), has(self.openstack)].filter(x, x).size() == 1",
+             "exactly one provider of local, simulated, openstack must be set"),
         Rule("spec", "!(has(self.local) && self.managementPolicy == 'unmanaged')",
              "managementPolicy: provider local cannot honour it"),
         Rule("spec", "(self.managementPolicy == 'unmanaged') == has(self.__import__)",
              "managementPolicy: unmanaged and import go together"),
-        Rule("spec", "has(self.local) == has(oldSelf.local) && has(self.simulated) == has(oldSelf.simulated)",
+        Rule("spec", "!has(self.__import__) || !has(self.__import__.filter) || has(self.openstack)",
+             "import: only provider openstack can honour a filter"),
+        Rule("spec", "!has(self.managedOptions) || self.managedOptions.onDelete != 'detach' || has(self.openstack)",
+             "managedOptions: only provider openstack can honour detach"),
+        Rule("spec.import", "has(self.id) != has(self.filter)", "exactly one of id, filter must be set"),
+        Rule("spec", "has(self.local) == has(oldSelf.local) && has(self.simulated) == has(oldSelf.simulated)"
+             " && has(self.openstack) == has(oldSelf.openstack)",
              "the provider cannot be changed; delete the Machine and create it anew"),
         Rule("spec", "self.managementPolicy == oldSelf.managementPolicy", "managementPolicy cannot be changed"),
         Rule("spec.simulated", "self.endpoint == oldSelf.endpoint", "endpoint cannot be changed: the server lives there"),
         Rule("spec.simulated.credentialsRef",
              "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
              "exactly one of file, env, secretKeyRef must be set"),
+        *HEALTH_RULES,
+        *OPENSTACK_RULES,
     )  # fmt: skip
 
     kind: Literal["Machine"]
@@ -182,4 +240,8 @@ class Machine(Resource):
             refused.append(("spec.managementPolicy", "managementPolicy cannot be changed"))
         if not refused and (sim := before.get("simulated")) and sim.get("endpoint") != after["simulated"].get("endpoint"):
             refused.append(("spec.simulated.endpoint", "endpoint cannot be changed: the server lives there"))
+        if not refused and (cloud := before.get("openstack")):
+            old_ref, new_ref = cloud.get("identityRef") or {}, after["openstack"].get("identityRef") or {}
+            if any(old_ref.get(name) != new_ref.get(name) for name in ("cloudName", "region")):
+                refused.append(("spec.openstack.identityRef", CLOUD_FOR_LIFE))
         return refused

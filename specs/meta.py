@@ -20,6 +20,8 @@ CATEGORY = "anneal"
 
 FINALIZER = f"{GROUP}/cleanup"
 PAUSED_ANNOTATION = f"{GROUP}/paused"
+REBUILD_ANNOTATION = f"{GROUP}/rebuild"
+"""On a Machine: another value than before puts its server's image onto its disk anew, once."""
 SOURCE_LABEL = f"{GROUP}/source"
 SOURCE_FILE_ANNOTATION = f"{GROUP}/source-file"
 INSTALLATION = "anneal-installation"
@@ -83,6 +85,7 @@ class Reason(StrEnum):
     # the outside world refuses
     PROVIDER_UNREACHABLE = "ProviderUnreachable"
     CREDENTIALS_INVALID = "CredentialsInvalid"
+    CERTIFICATE_INVALID = "CertificateInvalid"
     FORBIDDEN = "Forbidden"
     QUOTA_EXCEEDED = "QuotaExceeded"
     RATE_LIMITED = "RateLimited"
@@ -318,6 +321,8 @@ class Resource(Model):
     names: ClassVar[Names]
     columns: ClassVar[tuple[Column, ...]] = ()
     rules: ClassVar[tuple[Rule, ...]] = ()
+    scales: ClassVar[bool] = False
+    """Whether spec.replicas and status.replicas are also served as the scale subresource."""
 
     api_version: Literal["anneal.dev/v1alpha1"]
     """Group and version of this kind."""

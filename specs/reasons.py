@@ -39,6 +39,7 @@ REASONS: dict[Reason, str] = {
     Reason.CONFIRMATION_REQUIRED: "A source would remove more than half of its objects; a person has to confirm.",
     Reason.PROVIDER_UNREACHABLE: "The provider did not answer properly; what exists there is unknown.",
     Reason.CREDENTIALS_INVALID: "The provider does not accept the credentials, or they cannot be read.",
+    Reason.CERTIFICATE_INVALID: "The provider shows a certificate that the trusted CA did not sign; nothing was sent.",
     Reason.FORBIDDEN: "The provider's policy does not allow the call.",
     Reason.QUOTA_EXCEEDED: "A quota of the provider is used up.",
     Reason.RATE_LIMITED: "The provider asks for fewer calls.",

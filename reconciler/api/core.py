@@ -168,10 +168,11 @@ class Core:
         return await self._update(rtype, namespace, name, change, options)
 
     async def edit(
-        self, rtype: ResourceType, namespace: str, name: str, change: Callable[[Object], Object], manager: str
+        self, rtype: ResourceType, namespace: str, name: str, change: Callable[[Object], Object], manager: str | Options
     ) -> Written:
         """Store `change(object)`; it gets a copy and returns it changed, or as it was for no change."""
-        return await self._update(rtype, namespace, name, lambda old: change(clone_object(old)), self.options(manager))
+        options = self.options(manager) if isinstance(manager, str) else manager
+        return await self._update(rtype, namespace, name, lambda old: change(clone_object(old)), options)
 
     async def delete(self, rtype: ResourceType, namespace: str, name: str, options: DeleteOptions) -> Written:
         """Ask for deletion. The answer is the object as far as it is still there, else the Status of a success."""

@@ -78,11 +78,12 @@ def _resource(rtype: ResourceType) -> Object:
 def _subresources(rtype: ResourceType) -> Iterable[Object]:
     for name in rtype.subresources:
         verbs = ["update"] if name == "finalize" else ["get", "patch", "update"]
+        other = {"group": "autoscaling", "version": "v1", "kind": "Scale"} if name == "scale" else {"kind": rtype.kind}
         yield {
             "name": f"{rtype.plural}/{name}",
             "singularName": "",
             "namespaced": rtype.namespaced,
-            "kind": rtype.kind,
+            **other,
             "verbs": verbs,
         }
 

@@ -85,9 +85,10 @@ class ResourceType:
 
 def _ours(kind: type[Resource]) -> ResourceType:
     names = kind.names
+    subresources = ("status", "scale") if kind.scales else ("status",)
     return ResourceType(
         group=GROUP, version=VERSION, kind=names.kind, plural=names.plural, singular=names.singular, model=kind,
-        short=names.short, categories=(CATEGORY,), namespaced=names.namespaced, subresources=("status",),
+        short=names.short, categories=(CATEGORY,), namespaced=names.namespaced, subresources=subresources,
         columns=kind.columns, counts_generations=True,
     )  # fmt: skip
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, cast
 
 import orjson
 from aiohttp import web
 
-from reconciler.api import errors, openapi, requests
+from reconciler.api import errors, openapi, requests, scaling
 from reconciler.api.core import Core, Written
 from reconciler.api.deletion import DeleteOptions, read_options
 from reconciler.api.listing import ListOptions
@@ -46,7 +47,7 @@ class Routes:
         handler = self._methods.get(request.method)
         if handler is None or not self._allowed(request, target):
             raise errors.not_allowed()
-        response = await handler(request, target)
+        response = await (self._scale if target.subresource == "scale" else handler)(request, target)
         METRICS.api_requests.labels(request.method, target.rtype.plural, str(response.status)).inc()
         return response
 
@@ -169,6 +170,26 @@ class Routes:
             {"kind": rtype.list_kind, "apiVersion": rtype.api_version, "metadata": {"resourceVersion": str(found.rv)}}
         )
         return _json(b'%b,"items":[%b]}' % (head[:-1], bodies))
+
+    async def _scale(self, request: web.Request, target: Target) -> web.Response:
+        """GET, PUT or PATCH of how many; what it changes is the object, for its own rules to judge."""
+        rtype, namespace, name = target.rtype, target.namespace or "", target.name
+        if request.method == "DELETE":
+            raise errors.not_allowed()
+        if request.method == "GET":
+            return _json(orjson.dumps(scaling.scale_of(self.core.get(rtype, namespace, name))))
+        kind = "put" if request.method == "PUT" else requests.PATCHES.get(request.content_type, "")
+        if kind not in ("put", "merge", "json"):
+            raise errors.unsupported(request.content_type, scaling.PATCHES)
+        raw = await self._body(request)
+        if kind == "put":
+            scale = requests.read_object(raw, request.content_type)
+            change = partial(scaling.replaced, rtype, scale=scale)
+        else:
+            change = partial(scaling.patched, rtype, body=requests.read_value(raw, request.content_type), kind=kind)
+        options = self.core.options(requests.manager_of(request), dry_run=requests.dry_run(request.query))
+        written = await self.core.edit(rtype, namespace, name, change, options)
+        return _json(orjson.dumps(scaling.scale_of(written.obj)))
 
     async def _body(self, request: web.Request) -> bytes:
         return await requests.read_body(request, self.settings.body_bytes, self.settings.body_seconds)

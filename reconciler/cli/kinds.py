@@ -58,6 +58,7 @@ def _ours(kind: str, short: str) -> Kind:
 
 KNOWN = (
     _ours("Machine", "mch"),
+    _ours("MachineSet", "mset"),
     _ours("Dataset", "dset"),
     _ours("RayCluster", "rayc"),
     _ours("Experiment", "exper"),

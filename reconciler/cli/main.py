@@ -33,7 +33,16 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("diff", "Show what a file would change in the API server"),
             ("apply", "Create or change objects from files"),
             ("delete", "Delete objects, and what they made outside"),
+            ("scale", "Set how many Machines a set has"),
+            ("rebuild", "Put the image of Machines onto their disks anew"),
             ("rollout", "Show, pause, promote or undo the rollout of a model"),
+        ),
+    ),
+    (
+        "Clouds",
+        (
+            ("export", "Print the servers of a cloud as Machines that are only looked at"),
+            ("gc", "Remove what carries our tag on a cloud and has no object any more"),
         ),
     ),
     (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ from reconciler.engine.clock import Clock
 from reconciler.engine.events import Recorder
 from reconciler.engine.guard import Guard
 from reconciler.engine.index import Index
-from reconciler.engine.kind import Key, Kind
+from reconciler.engine.kind import Key, Kind, Resolves, Spares
 from reconciler.engine.subject import Subject
 from reconciler.metrics import METRICS
 from specs.meta import Reason
@@ -133,6 +133,9 @@ class Engine:
         """Observe and plan for this object without acting: what `anneal plan` prints is what a pass would do."""
         subject = Subject(self.client, self.kinds[key.plural], key, obj, self.installation, self.clock.now())
         subject.parse()
+        if not subject.deleting and isinstance(subject.kind, Resolves) and (resolved := await _inputs(subject)) is not None:
+            subject.obj = {**obj, "status": {**(obj.get("status") or {}), "resolved": dict(resolved)}}
+            subject.parse()
         drivers = await subject.kind.drivers(subject.model)
         exists = bool(obj["metadata"].get("uid"))
         seen = await self._observe(subject, drivers, after) if exists else dict.fromkeys(drivers, record.ABSENT)
@@ -156,9 +159,10 @@ class Engine:
         kind, model = subject.kind, subject.model
         if not subject.deleting and not subject.finalized and kind.finalizes(model):
             await subject.write_finalizers(present=True)
-        if not subject.deleting:
-            await self._resolve(subject)
         try:
+            if not subject.deleting:
+                await self._resolve(subject)
+            model = subject.model
             drivers = await kind.drivers(model)
         except DriverError as error:
             if subject.deleting and not subject.on_record:
@@ -173,6 +177,8 @@ class Engine:
         plan = (kind.teardown if subject.deleting else kind.plan)(model, seen, subject.now)
         if isinstance(plan, tuple) and (held := await self.guard.hold(subject, plan[0], settled, drivers)):
             plan = held
+        if isinstance(plan, tuple) and plan[0].remedies and isinstance(kind, Spares) and (spared := await kind.spare(model)):
+            plan = replace(spared, seconds=min(spared.seconds, self.guard.look_seconds))
         if isinstance(plan, tuple):
             return await self._act(subject, plan, seen, drivers[plan[0].part])
         if subject.deleting and isinstance(plan, Done):
@@ -183,7 +189,7 @@ class Engine:
 
     async def _resolve(self, subject: Subject) -> None:
         """Store the inputs before anything is made from them."""
-        resolved = subject.kind.resolve(subject.model)
+        resolved = await _inputs(subject)
         if resolved is None or subject.status.get("resolved") == resolved:
             return
         first = not subject.status.get("resolved")
@@ -191,6 +197,7 @@ class Engine:
         if first:
             saying.pending(subject)
         await subject.write_status()
+        subject.parse()
 
     async def _observe(self, subject: Subject, drivers: Mapping[str, Driver[Any]], after: float) -> Seen:
         imported = subject.kind.imported(subject.model)
@@ -305,6 +312,13 @@ class Engine:
             if (now := _ready(subject.status)) != _ready(before) and now:
                 self.recorder.ready(subject.obj, now)
         return Again(plan.seconds) if isinstance(plan, Wait | Done) else Again()
+
+
+async def _inputs(subject: Subject) -> Mapping[str, Any] | None:
+    """The inputs that parts are made from, out of the object or asked for outside."""
+    if isinstance(subject.kind, Resolves):
+        return await subject.kind.look_up(subject.model)
+    return subject.kind.resolve(subject.model)
 
 
 def _ready(status: Mapping[str, Any]) -> dict[str, Any] | None:

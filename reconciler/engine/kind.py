@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from drivers.contract import Driver, Plan, Seen
+from drivers.contract import Driver, Plan, Seen, Wait
 from reconciler.client import ResourceId
 from specs.meta import Reason, Resource
 
@@ -79,3 +79,19 @@ class Kind(Protocol[R]):
 
     def verdicts(self, obj: R, seen: Seen, plan: Plan) -> Iterable[Verdict]:
         """Its conditions, `Ready` among them."""
+
+
+@runtime_checkable
+class Resolves(Protocol):
+    """A kind whose inputs have to be asked for outside, such as the id behind a name. Then this takes the place of `resolve`."""
+
+    async def look_up(self, obj: Any) -> Mapping[str, Any] | None:
+        """The inputs that will be used. MUST NOT ask again for what status.resolved already answers; raises DriverError."""
+
+
+@runtime_checkable
+class Spares(Protocol):
+    """A kind that may hold back a remedy although one is due, by what else of its objects is in need of one."""
+
+    async def spare(self, obj: Any) -> Wait | None:
+        """Why nothing is replaced now; None if it may be. Asked right before each step that remedies; MAY read other objects."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,16 +29,29 @@ class Credentials:
         register_secret(value)
         return value
 
+    async def clouds_yaml(self, namespace: str, name: str) -> tuple[str, str]:
+        """The keys clouds.yaml and cacert of one Secret; the second is empty where there is none, and is no secret."""
+        data = await self._data(namespace, name)
+        text = _decoded(data, name, "clouds.yaml")
+        register_secret(text)
+        return text, _decoded(data, name, "cacert") if "cacert" in data else ""
+
     async def _from_secret(self, namespace: str, name: str, key: str) -> str:
+        return _decoded(await self._data(namespace, name), name, key)
+
+    async def _data(self, namespace: str, name: str) -> Mapping[str, str]:
         secret = await self.client.get(SECRETS, namespace, name)
         if secret is None:
             raise CredentialsInvalid(
                 f'cannot read credentials: there is no Secret "{name}" in namespace "{namespace}"; create it'
             )
-        encoded = (secret.get("data") or {}).get(key)
-        if encoded is None:
-            raise CredentialsInvalid(f'cannot read credentials: Secret "{name}" has no key "{key}"; add it')
-        return base64.b64decode(encoded).decode("utf-8", "replace").strip()
+        return secret.get("data") or {}
+
+
+def _decoded(data: Mapping[str, str], name: str, key: str) -> str:
+    if (encoded := data.get(key)) is None:
+        raise CredentialsInvalid(f'cannot read credentials: Secret "{name}" has no key "{key}"; add it')
+    return base64.b64decode(encoded).decode("utf-8", "replace").strip()
 
 
 def from_env(name: str) -> str:

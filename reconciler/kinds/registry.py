@@ -10,6 +10,7 @@ from reconciler.kinds.dataset import DatasetKind
 from reconciler.kinds.experiment import ExperimentKind
 from reconciler.kinds.local import Local
 from reconciler.kinds.machine import MachineKind
+from reconciler.kinds.machine_set import MachineSetKind
 from reconciler.kinds.model_deployment import ModelDeploymentKind
 from reconciler.kinds.model_version import ModelVersionKind
 from reconciler.kinds.providers import Providers
@@ -22,6 +23,7 @@ def all_kinds(providers: Providers, local: Local) -> dict[str, Kind[Any]]:
     credentials = Credentials(local.client)
     return {
         "machines": MachineKind(providers),
+        "machinesets": MachineSetKind(local),
         "datasets": DatasetKind(local, credentials),
         "rayclusters": RayClusterKind(local),
         "experiments": ExperimentKind(local, code_digest()),

@@ -60,11 +60,11 @@ def blind(seen: Seen) -> Wait | Stop | None:
 
 def plan(spec: SimulatedMachine, remediation: Remediation, past: Past, seen: Seen, wanted: Set[str]) -> Plan:
     """From what is seen to one server with its ports and its address."""
-    if extra := tuple(_extra(seen)):
-        return extra
+    if duplicates := tuple(surplus_twins(seen)):
+        return duplicates
     match seen["server"]:
         case Present(ref=ref, live=Server(state="ERROR") as server):
-            return _replace_failed(ref, server, remediation, past)
+            return replace_failed(ref, server.fault, remediation, past)
         case Present(live=Server(state="SOFT_DELETED")):
             return Stop(
                 Reason.EXTERNAL_DELETED, "somebody deleted the server, and the cloud still keeps it; restore it or purge it"
@@ -86,8 +86,8 @@ def plan(spec: SimulatedMachine, remediation: Remediation, past: Past, seen: See
 
 def teardown(seen: Seen) -> Plan:
     """From what is seen to nothing. One part at a time, and the next only once the one before it is gone."""
-    if extra := tuple(_extra(seen)):
-        return extra
+    if duplicates := tuple(surplus_twins(seen)):
+        return duplicates
     order = sorted(seen, key=lambda part: ({"server": 0, "address": 1}.get(part, 2), part))
     steps: list[Step] = []
     for part in order:
@@ -102,7 +102,8 @@ def teardown(seen: Seen) -> Plan:
     return tuple(steps) or Done()
 
 
-def _extra(seen: Seen) -> Iterator[Step]:
+def surplus_twins(seen: Seen) -> Iterator[Step]:
+    """Of what is there twice, remove all but the one that is kept."""
     for part, observation in seen.items():
         if isinstance(observation, Duplicate):
             for ref in observation.extra:
@@ -110,16 +111,20 @@ def _extra(seen: Seen) -> Iterator[Step]:
                 yield Step("delete", part, why, ref=ref, destroys=f"the duplicate {part} {ref}")
 
 
-def _replace_failed(ref: str, server: Server, remediation: Remediation, past: Past) -> Plan:
-    fault = server.fault or "no fault was given"
+def replace_failed(ref: str, fault: str, remediation: Remediation, past: Past, cause: str = "") -> Plan:
+    """Replace what the cloud could not build or keep: a few times, with growing pauses, then say so and stop.
+
+    `cause` says why where it is not that the cloud reports ERROR.
+    """
+    cause, why = cause or f"the cloud says: {fault or 'no fault was given'}", cause or f"it is in ERROR: {fault}"
     if past.count >= remediation.max_retry:
         tried = f"replaced {past.count} times" if past.count else "replacing is switched off (spec.remediation.maxRetry: 0)"
-        return Stop(Reason.SERVER_FAILED, f"the cloud says: {fault}; {tried}. Change the spec to try again")
+        return Stop(Reason.SERVER_FAILED, f"{cause}; {tried}. Change the spec to try again")
     pause = timedelta(seconds=remediation.retry_period_seconds * 2.0 ** (past.count - 1)) if past.count else timedelta(0)
     if past.since < pause:
-        message = f"the cloud says: {fault}; replaced {past.count} of {remediation.max_retry} times, next in a while"
+        message = f"{cause}; replaced {past.count} of {remediation.max_retry} times, next in a while"
         return Wait(Reason.SERVER_FAILED, message, (pause - past.since).total_seconds())
-    return (Step("delete", "server", f"it is in ERROR: {fault}", ref=ref, destroys="its local disk", remedies=True),)
+    return (Step("delete", "server", why, ref=ref, destroys="its local disk", remedies=True),)
 
 
 def _rebuild(ref: str, server: Server, spec: SimulatedMachine, seen: Seen, wanted: Set[str]) -> Iterator[Step]:

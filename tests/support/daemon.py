@@ -50,7 +50,7 @@ class DaemonProcess:
         """The paths of its home."""
         return Home(self.root)
 
-    async def start(self, env: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
+    async def start(self, env: Mapping[str, str] | None = None, *, wait: bool = True, seconds: float = 90) -> None:
         """Start it; with `wait`, return once it answers. AssertionError with the end of its log if it dies instead."""
         self.extra = dict(env or {})
         self.root.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class DaemonProcess:
         self.process = subprocess.Popen(command, cwd=ROOT, env=full, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         output.close()
         if wait:
-            await until(self._answers, 90, lambda: f"the daemon did not start:\n{self.output()[-3000:]}")
+            await until(self._answers, seconds, lambda: f"the daemon did not start:\n{self.output()[-3000:]}")
 
     def _answers(self) -> bool:
         assert self.process is not None

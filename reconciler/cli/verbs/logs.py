@@ -35,7 +35,7 @@ def parser() -> Parser:
             ("anneal logs mdep/penguins --daemon", "what the daemon did for it"),
             ("anneal logs -o json", "as it was written, one JSON object a line"),
         ],
-        more="An object with local processes shows their logs, others what the daemon did for them. "
+        more="An object with local processes shows their logs, a Machine on OpenStack its console, others what the daemon did. "
         "When the daemon does not run: its log is logs/daemon.log in the home, the processes' are units/*/log.",
     )
     made.add_argument("what", nargs="*", metavar="KIND/NAME")

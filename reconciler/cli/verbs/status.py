@@ -67,6 +67,7 @@ def render(status: Object, *, colour: bool = False, width: int | None = None) ->
         f"Queue     {waiting}" + (f"; informer restarted {informer['restarts']} times" if informer.get("restarts") else "")
     )
     lines += ["", *_kinds(status["kinds"], colour), "", *sources(status["sources"], colour=colour, width=width)]
+    lines += clouds(status.get("clouds") or [], colour=colour)
     for breaker in status["breakers"]:
         if breaker["open"]:
             head = terminal.paint(f"Breaker {breaker['driver']} is open", "red", on=colour)
@@ -85,6 +86,25 @@ def _kinds(kinds: list[Object], colour: bool) -> list[str]:
         rows.append([kind["kind"], total, ready, total - ready])
     lines = table(["KIND", "OBJECTS", "READY", "NOT READY"], rows)
     return [terminal.paint(line, "yellow", on=colour) if i and rows[i - 1][3] else line for i, line in enumerate(lines)]
+
+
+def clouds(found: list[Object], *, colour: bool = False) -> list[str]:
+    """What each account of a cloud has used of its quotas; what is used up stands out."""
+    lines: list[str] = []
+    for each in found:
+        rows = [[row["resource"], row["used"], "-" if row["limit"] is None else row["limit"]] for row in each["quotas"]]
+        lines += ["", f"Cloud {terminal.clean(each['account'])}" + (f", {age(each['asOf'])} ago" if each["asOf"] else "")]
+        if each["error"]:
+            lines.append(terminal.paint(f"  quotas cannot be told: {terminal.clean(each['error'])}", "red", on=colour))
+        if rows:
+            head, *body = table(["QUOTA", "USED", "LIMIT"], rows)
+            full = [row["limit"] is not None and row["used"] >= row["limit"] for row in each["quotas"]]
+            lines += [f"  {head}"]
+            lines += [
+                f"  {terminal.paint(line, 'red', on=colour) if is_full else line}"
+                for line, is_full in zip(body, full, strict=True)
+            ]
+    return lines
 
 
 def sources(found: list[Object], *, colour: bool = False, width: int | None = None) -> list[str]:

@@ -197,7 +197,7 @@ WRONG = {
         {**LOCAL, "spec": {}},
         Cause(
             "FieldValueInvalid",
-            'Invalid value: "object": exactly one provider of local, simulated must be set, not 0',
+            'Invalid value: "object": exactly one provider of local, simulated, openstack must be set, not 0',
             "spec",
         ),
     ),

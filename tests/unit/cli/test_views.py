@@ -52,6 +52,29 @@ def test_a_plan_shows_each_step_and_what_it_destroys() -> None:
     ]
 
 
+def test_status_shows_what_a_cloud_has_left() -> None:
+    """Used and limit of each quota, how old that is; what is used up is red, and a cloud that does not tell says why."""
+    rows = [{"resource": "cores", "used": 20, "limit": 20}, {"resource": "ports", "used": 3, "limit": None}]
+    found = [
+        {"account": "default/cloud#lab", "asOf": None, "error": None, "quotas": rows},
+        {"account": "default/cloud#far", "asOf": None, "error": "no answer yet", "quotas": []},
+    ]
+    assert status.clouds(found) == [
+        "",
+        "Cloud default/cloud#lab",
+        "  QUOTA   USED   LIMIT",
+        "  cores   20     20",
+        "  ports   3      -",
+        "",
+        "Cloud default/cloud#far",
+        "  quotas cannot be told: no answer yet",
+    ]
+    assert [line for line in status.clouds(found, colour=True) if "\x1b[31m" in line] == [
+        "  \x1b[31mcores   20     20\x1b[0m",
+        "\x1b[31m  quotas cannot be told: no answer yet\x1b[0m",
+    ]
+
+
 def test_a_loss_is_red_on_a_terminal() -> None:
     """What is destroyed or interrupted cannot be overlooked."""
     text = "\n".join(plan.render([row("b", "replace", STEP | {"interrupts": "it reboots"})], colour=True))

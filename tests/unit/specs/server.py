@@ -108,6 +108,9 @@ def _rules(value: Any, old: Any, schema: dict[str, Any], path: Path) -> Any:
         for name, child in schema.get("properties", {}).items():
             if value.get(name) is not None:
                 yield from _rules(value[name], old.get(name) if isinstance(old, dict) else None, child, (*path, name))
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _rules(item, None, schema.get("items", {}), (*path, index))
 
 
 @cache

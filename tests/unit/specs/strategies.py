@@ -37,9 +37,57 @@ simulated = _some(
         "serverMetadata": st.lists(_some({"key": words, "value": texts}, {}), max_size=3),
     },
 )
+label = st.from_regex(r"[ -+\-.:-~]{1,30}", fullmatch=True)
+named = st.one_of(_some({"id": words}, {}), _some({"filter": _some({"name": label}, {})}, {}))
+tags = st.lists(label, max_size=3)
+tagged = st.one_of(_some({"id": words}, {}), _some({"filter": _some({}, {"name": label, "tags": tags})}, {}))
+rules = st.lists(_some({}, {"protocol": st.sampled_from(["tcp", "udp"]), "portRangeMin": st.integers(1, 65_535)}), max_size=2)
+openstack = _some(
+    {
+        "identityRef": st.one_of(
+            _some({"name": names, "cloudName": label}, {"region": label}), _some({"file": label, "cloudName": label}, {})
+        ),
+        "flavor": named,
+        "image": tagged,
+    },
+    {
+        "ports": st.lists(
+            _some(
+                {"network": tagged},
+                {"fixedIPs": st.lists(_some({}, {"subnet": tagged, "ipAddress": st.just("10.0.0.1")}), max_size=2), "tags": tags},
+            ),
+            max_size=3,
+        ),
+        "securityGroups": st.lists(st.one_of(tagged, _some({"rules": rules}, {})), max_size=2),
+        "floatingIP": _some({}, {"network": tagged}),
+        "serverGroup": named,
+        "tags": tags,
+        "configDrive": st.booleans(),
+        "cloudInit": st.sampled_from(
+            [{}, {"role": "swarmHost", "packages": ["a"]}, {"role": "rayHead", "ray": {"version": "2.60.0"}}]
+        ),
+        "userData": texts.filter(str.isascii).map("#".__add__),
+    },
+)
 remediation = _some({}, {"maxRetry": st.integers(0, 10), "retryPeriodSeconds": st.integers(0, 86_400)})
+sick = _some(
+    {"type": st.sampled_from(["Ready", "Provisioned", "Bootstrapped"]), "timeoutSeconds": st.integers(0, 604_800)},
+    {"status": st.just("False")},
+)
+health = st.one_of(
+    _some({"unhealthyConditions": st.lists(sick, min_size=1, max_size=3)}, {"maxUnhealthy": st.sampled_from(["0", "2", "40%"])}),
+    _some({"unhealthyConditions": st.lists(sick, min_size=1, max_size=3)}, {"unhealthyRange": st.just("[1-3]")}),
+)
 machine_specs = st.one_of(
     _some({"local": st.just({})}, {"remediation": remediation, "managementPolicy": st.just("managed")}),
+    _some(
+        {"openstack": openstack},
+        {
+            "remediation": remediation,
+            "managedOptions": _some({}, {"onDelete": st.sampled_from(["delete", "detach"])}),
+            "machineHealthCheck": health,
+        },
+    ),
     _some({"simulated": simulated}, {"remediation": remediation, "managementPolicy": st.just("managed")}),
     _some(
         {"simulated": simulated, "managementPolicy": st.just("unmanaged"), "import": _some({"id": words}, {})},

@@ -14,6 +14,7 @@ from specs.problems import problems
 from tests.unit.specs import more_cases as more
 from tests.unit.specs import server
 from tests.unit.specs.cases import MACHINES, Case, of
+from tests.unit.specs.openstack_cases import FULL_OPENSTACK, MACHINE_SETS, OPENSTACK
 from tests.unit.specs.strategies import machines
 
 
@@ -22,7 +23,8 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 
 TABLES: dict[str, tuple[Case, ...]] = {
-    "Machine": MACHINES,
+    "Machine": (*MACHINES, *OPENSTACK),
+    "MachineSet": MACHINE_SETS,
     "Dataset": more.DATASETS,
     "RayCluster": more.RAY_CLUSTERS,
     "Experiment": more.EXPERIMENTS,
@@ -93,8 +95,14 @@ MACHINE_FULL = [
     {"simulated": {"endpoint": "http://a", "credentialsRef": {"file": "a"}}},
     {"simulated": {"endpoint": "http://a", "credentialsRef": {"env": "a"}}},
     {"local": {}},
+    *FULL_OPENSTACK,
 ]  # fmt: skip
-FULL = {"Machine": MACHINE_FULL, **more.FULL}
+SET_FULL = [
+    {"replicas": 2, "template": {"metadata": {"labels": {"a": "b"}}, "spec": spec}, "deletion": {"order": "Oldest"},
+     "rollout": {"strategy": {"type": "OnDelete", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}}}}
+    for spec in MACHINE_FULL if "import" not in spec
+]  # fmt: skip
+FULL = {"Machine": MACHINE_FULL, "MachineSet": SET_FULL, **more.FULL}
 OTHER: dict[str, list[Any]] = {
     "string": [5, True, [], {}],
     "integer": ["5", True, 1.5, [], {}],
@@ -150,7 +158,7 @@ CAMPAIGN = [
     (kind, path, schema, spec)
     for kind, specs in FULL.items()
     for path, schema in fields(server.root(kind)["properties"]["spec"])
-    if "type" in schema
+    if "type" in schema and not (kind == "MachineSet" and path[:2] == ("template", "spec") and len(path) > 2)  # as in Machine
     for spec in [next((spec for spec in specs if at(spec, path) is not None), None)]
 ]
 

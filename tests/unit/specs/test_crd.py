@@ -138,12 +138,14 @@ def test_every_model_is_documented() -> None:
 
 
 def test_names_are_those_of_kubernetes(definition: dict[str, Any]) -> None:
-    """Group, category, status subresource, printer columns with Ready, Reason, Age and Message."""
+    """Group, category, status and (with replicas) scale subresource, printer columns with Ready, Reason, Age and Message."""
     spec = definition["spec"]
     assert definition["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
     assert spec["names"]["categories"] == ["anneal"]
     version = spec["versions"][0]
-    assert version["subresources"] == {"status": {}}
+    assert version["subresources"]["status"] == {}
+    replicas = "replicas" in version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert ("scale" in version["subresources"]) == replicas
     assert {"Ready", "Reason", "Age", "Message"} <= {column["name"] for column in version["additionalPrinterColumns"]}
     assert all(column["jsonPath"].startswith(".") for column in version["additionalPrinterColumns"])
 

@@ -166,7 +166,7 @@ def test_metadata_that_is_wrong_is_refused(metadata: str) -> None:
         ("kind: {}", '"kind" is required'),
         ("apiVersion: anneal.dev/v1\nkind: Machine", "expected anneal.dev/v1alpha1"),
         ("kind: Machin", 'did you mean "Machine"?'),
-        ("kind: Zebra", "known are Machine, Dataset"),
+        ("kind: Zebra", "known are Machine, MachineSet, Dataset"),
         ("apiVersion: v1\nkind: Namespace\nmetadata: {name: a, namespace: b}", "in no namespace"),
         (MACHINE + "---\n" + MACHINE, "stands in line 1 of this file already"),
         ("a: [1, 2", "cannot read this as YAML"),
