@@ -63,6 +63,13 @@ class Api(docker.APIClient):  # type: ignore[misc]  # the SDK has no types
         """Make a Swarm with this engine as its only manager; the node's id."""
         return str(self._result(self._post_json(self._url("/swarm/init"), data=body), True))
 
+    def pull_if_there(self, name: str, tag: str) -> bool:
+        """Pull an image; False if the registry does not have it, or is not to be had."""
+        try:
+            return not any("error" in line for line in self.pull(name, tag=tag, stream=True, decode=True))
+        except APIError:
+            return False
+
     def join_swarm_raw(self, body: dict[str, Any]) -> None:
         """Join a Swarm."""
         self._raise_for_status(self._post_json(self._url("/swarm/join"), data=body))

@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("apply", "Create or change objects from files"),
             ("delete", "Delete objects, and what they made outside"),
             ("rollout", "Show, pause, promote or undo the rollout of a model"),
+            ("image", "Build and push the image that serves models on a Swarm"),
         ),
     ),
     (
