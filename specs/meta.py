@@ -101,6 +101,7 @@ class Reason(StrEnum):
     IMPORT_FAILED = "ImportFailed"
     PREFLIGHT_FAILED = "PreflightFailed"
     ROLLOUT_FAILED = "RolloutFailed"
+    ROLLED_BACK = "RolledBack"
     # the outside world is not what we recorded
     NOT_OURS = "NotOurs"
     DUPLICATE_EXTERNAL = "DuplicateExternal"

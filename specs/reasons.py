@@ -56,6 +56,7 @@ REASONS: dict[Reason, str] = {
     Reason.IMPORT_FAILED: "The model that was brought is refused.",
     Reason.PREFLIGHT_FAILED: "The model does not load or predict rightly where it would serve; the one before goes on.",
     Reason.ROLLOUT_FAILED: "The new revision did not come up in time; the one before goes on.",
+    Reason.ROLLED_BACK: "The new revision failed while it served; the one before has the requests again.",
     Reason.NOT_OURS: "What is there does not carry our tag; it is left alone.",
     Reason.DUPLICATE_EXTERNAL: "Two things carry the tag of one object; one is kept, the other removed.",
     Reason.EXTERNAL_NOT_FOUND: "The imported thing does not exist at the provider.",

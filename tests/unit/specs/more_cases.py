@@ -97,6 +97,8 @@ MODEL_VERSIONS = (
     Case("the same model", {"digest": DIGEST}, old={"digest": DIGEST}),
 )
 
+SWARM = {"clusterRef": {"name": "s"}, "image": "registry:5000/serving@" + DIGEST}
+ON_SWARM = {"swarm": SWARM, "predictor": {"model": MODEL}}
 MODEL_DEPLOYMENTS = (
     Case("the least", SERVED),
     Case("a given model", {"local": {"port": 8080}, "predictor": {"model": {"modelVersionRef": {"name": "a"}}}}),
@@ -110,7 +112,21 @@ MODEL_DEPLOYMENTS = (
          "spec.predictor.model.fromExperiment.promotion"),
     Case("a canary that local does not honour", SERVED | {"strategy": {"canary": {}}}, "spec.strategy"),
     Case("a port out of range", {"local": {"port": 70000}, "predictor": {"model": MODEL}}, "spec.local.port"),
+    Case("on a Swarm", ON_SWARM),
+    Case("two providers", ON_SWARM | {"local": {}}, "spec"),
+    Case("a broker by URL where the provider brings one", ON_SWARM | {"broker": {"credentialsRef": {"env": "A"}}}, "spec"),
+    Case("an image that is not pinned", ON_SWARM | {"swarm": SWARM | {"image": "registry:5000/serving:latest"}}, "spec.swarm.image"),
+    Case("a strategy of a kind there is not", ON_SWARM | {"swarm": SWARM | {"strategy": {"type": "canary"}}},
+         "spec.swarm.strategy.type"),
+    Case("a share of nothing", ON_SWARM | {"swarm": SWARM | {"strategy": {"steps": [0]}}}, "spec.swarm.strategy.steps.0"),
+    Case("a constraint that says nothing", ON_SWARM | {"swarm": SWARM | {"constraints": ["here"]}}, "spec.swarm.constraints.0"),
 )  # fmt: skip
+
+
+def amounts() -> dict[str, Any]:
+    """Anew each time: the campaign changes one of them."""
+    return {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}
+
 
 FULL: dict[str, list[dict[str, Any]]] = {
     "Dataset": [
@@ -147,6 +163,12 @@ FULL: dict[str, list[dict[str, Any]]] = {
          "progressDeadlineSeconds": 60, "revisionHistoryLimit": 5, "rollout": {"paused": True, "revision": 1, "promote": DIGEST}},
         {"local": {}, "predictor": {"model": {"modelVersionRef": {"name": "a"}}}, "broker": {"credentialsRef": {"file": "a"}}},
         {"local": {}, "predictor": {"model": MODEL}, "broker": {"credentialsRef": {"env": "a"}}},
+        {"predictor": {"model": MODEL}, "swarm": SWARM | {
+            "constraints": ["node.labels.a == b"], "web": {"replicas": 1, "resources": amounts()}, "workers": {"resources": amounts()},
+            "broker": {"image": "a", "resources": amounts()}, "store": {"image": "a", "resources": amounts()},
+            "entry": {"image": "a", "port": 80, "resources": amounts()},
+            "strategy": {"type": "rolling", "steps": [1], "stepSeconds": 1, "bakeSeconds": 1},
+            "logDriver": {"name": "a", "options": {"a": "b"}}}},
     ],
 }  # fmt: skip
 """By kind: specs that together hold every field."""
