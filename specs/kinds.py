@@ -9,7 +9,8 @@ from specs.meta import Resource
 from specs.model_deployment import ModelDeployment
 from specs.model_version import ModelVersion
 from specs.ray_cluster import RayCluster
+from specs.swarm_cluster import SwarmCluster
 
-KINDS: tuple[type[Resource], ...] = (Machine, Dataset, RayCluster, Experiment, ModelVersion, ModelDeployment)
+KINDS: tuple[type[Resource], ...] = (Machine, Dataset, RayCluster, SwarmCluster, Experiment, ModelVersion, ModelDeployment)
 BY_KIND: dict[str, type[Resource]] = {kind.names.kind: kind for kind in KINDS}
 BY_PLURAL: dict[str, type[Resource]] = {kind.names.plural: kind for kind in KINDS}

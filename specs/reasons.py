@@ -57,6 +57,8 @@ REASONS: dict[Reason, str] = {
     Reason.PREFLIGHT_FAILED: "The model does not load or predict rightly where it would serve; the one before goes on.",
     Reason.ROLLOUT_FAILED: "The new revision did not come up in time; the one before goes on.",
     Reason.ROLLED_BACK: "The new revision failed while it served; the one before has the requests again.",
+    Reason.QUORUM_LOST: "Too few of the Swarm's managers hear one another: what runs there goes on, nothing can be changed.",
+    Reason.NODES_NOT_READY: "Some nodes of the Swarm are down, or not yet what they should be.",
     Reason.NOT_OURS: "What is there does not carry our tag; it is left alone.",
     Reason.DUPLICATE_EXTERNAL: "Two things carry the tag of one object; one is kept, the other removed.",
     Reason.EXTERNAL_NOT_FOUND: "The imported thing does not exist at the provider.",

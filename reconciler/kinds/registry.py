@@ -16,6 +16,7 @@ from reconciler.kinds.model_deployment import ModelDeploymentKind
 from reconciler.kinds.model_version import ModelVersionKind
 from reconciler.kinds.providers import Providers
 from reconciler.kinds.ray_cluster import RayClusterKind
+from reconciler.kinds.swarm_cluster import SwarmClusterKind
 from training.runid import code_digest
 
 
@@ -27,6 +28,7 @@ def all_kinds(providers: Providers, local: Local) -> dict[str, Kind[Any]]:
         "machines": MachineKind(providers),
         "datasets": DatasetKind(local, credentials),
         "rayclusters": RayClusterKind(local),
+        "swarmclusters": SwarmClusterKind(local.swarms, local.installation),
         "experiments": ExperimentKind(local, code_digest()),
         "modelversions": ModelVersionKind(local),
         "modeldeployments": ModelDeploymentKind(local, credentials, stacks),
