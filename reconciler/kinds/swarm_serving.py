@@ -38,8 +38,8 @@ WEB_PORT = 8000
 TABLE = "anneal.dev/table"
 """The label in which the service `routes` carries the routing table."""
 USER_NAME = "anneal"
-FRESH = 'test -n "$(find {file} -mmin -0.5 2>/dev/null)" && grep -q \'"ready":true\' {file}'
-"""A process says in a file that it is ready, and touches it every two seconds."""
+WELL = Health(f"python -S -m serving.alive {FOLDER}")
+"""The process of a container says of itself that it is ready, and has said so lately."""
 
 REDIS = """\
 port 6379
@@ -208,10 +208,9 @@ class Builder:
 
     def web(self, image: str) -> Json:
         """The web app, in the image of what is served."""
-        health = Health(FRESH.format(file=f"{FOLDER}/state/web.json"))
         box = container(
             image, ["python", "-m", "serving.web", "--config", CONFIG], configs=[self._app()], secrets=[self._password()],
-            user=USER, health=health, grace=self.obj.spec.predictor.timeout + 10.0,
+            user=USER, health=WELL, grace=self.obj.spec.predictor.timeout + 10.0,
         )  # fmt: skip
         return replicated(self._task(box, "web", self.swarm.web.resources), self.swarm.web.replicas)
 
@@ -219,10 +218,9 @@ class Builder:
         """The workers of a revision."""
         number, digest = str(row["revision"]), str(row["digest"])
         command = ["python", "-m", "serving.worker", "--config", CONFIG, "--revision", number, "--digest", digest, "--index", "0"]
-        health = Health(FRESH.format(file=f"{FOLDER}/state/worker-r{number}-0.json"))
         box = container(
             row["image"], command, configs=[self._app(), self._model(digest)], secrets=[self._password()], user=USER,
-            health=health, grace=self.obj.spec.predictor.timeout + 10.0, env={"OMP_NUM_THREADS": "1"},
+            health=WELL, grace=self.obj.spec.predictor.timeout + 10.0, env={"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         made = self._task(box, f"workers-{number}", self.swarm.workers.resources)
         return replicated(made, self.obj.spec.predictor.min_replicas)
@@ -245,7 +243,7 @@ class Builder:
         box = container(
             image, ["python", "-m", "serving.keeper", "--config", CONFIG, "--table", text],
             configs=[self._app(), *map(self._model, digests)], secrets=[self._password()], user=USER,
-            health=Health(FRESH.format(file=f"{FOLDER}/state/routes.json")), grace=2.0,
+            health=WELL, grace=2.0,
         )  # fmt: skip
         return replicated(self._task(box, "routes", TaskResources()), 1, labels={TABLE: text})
 
