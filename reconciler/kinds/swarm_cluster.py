@@ -37,7 +37,7 @@ class SwarmClusterKind:
 
     def provider(self, obj: SwarmCluster) -> str:
         """The engines."""
-        return "swarm@" + ",".join(endpoints(obj))
+        return "swarm@" + ",".join(obj.spec.endpoints or [str(obj.metadata.uid)])
 
     def finalizes(self, obj: SwarmCluster) -> bool:
         """An existing Swarm stays; what we put onto it goes."""
