@@ -43,6 +43,8 @@ class Service:
     spec: Mapping[str, Any]
     """Its specification, in the Engine API's own JSON."""
     tasks: tuple[Task, ...] = ()
+    update: str = ""
+    """How its last update goes, in Docker's words: updating, paused, completed; empty before the first."""
     output: Mapping[str, Any] = field(default_factory=dict)
     """What a job printed as its result; empty before its end."""
     last_words: str = ""

@@ -106,7 +106,10 @@ class ServiceDriver:
             lines = [line for line in words.splitlines() if line.startswith(RESULT)]
             with suppress(ValueError):
                 output = json.loads(lines[-1].removeprefix(RESULT)) if lines else {}
-        live = Service(row["ID"], spec["Name"], int(row["Version"]["Index"]), spec, tasks, output, words[-LAST_WORDS:].strip())
+        update = str((row.get("UpdateStatus") or {}).get("State", ""))
+        live = Service(
+            row["ID"], spec["Name"], int(row["Version"]["Index"]), spec, tasks, update, output, words[-LAST_WORDS:].strip()
+        )
         seen = [row["Version"]["Index"], [(task.id, task.state, task.desired) for task in tasks]]
         return tags.thing(row["ID"], spec.get("Labels"), str(row["CreatedAt"]), True, seen, live)
 

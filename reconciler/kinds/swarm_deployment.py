@@ -142,10 +142,12 @@ def _keep(part: str, want: Mapping[str, Any], seen: Seen) -> Plan | None:
     if service is None:
         return (Step("create", part, "it is missing", {"spec": want}),)
     if differs(want, service.spec):
+        if busy := next((p for p in seen if p != part and (o := service_of(seen, p)) and o.update == "updating"), None):
+            return Wait(Reason.UPDATING, f"{_short(part)} is to be changed once {_short(busy)} is", POLL_SECONDS)
         change = {"spec": want, "version": service.version}
         return (Step("update", part, "it is not as it is wanted", change, ref=service.id, interrupts=_interrupts(part)),)
     if service.outdated or not service.running or len(service.running) < _replicas(service):
-        return Wait(Reason.STARTING, f"{part.removeprefix('service/')}: {_how(service)}", POLL_SECONDS)
+        return Wait(Reason.STARTING, f"{_short(part)}: {_how(service)}", POLL_SECONDS)
     return None
 
 
@@ -407,6 +409,10 @@ def _how(service: Service) -> str:
     said = next((task.message for task in sorted(live, key=lambda t: -t.since) if task.message), "")
     states = ", ".join(sorted({task.state for task in live})) or "no task yet"
     return f"{states}{f' ({said})' if said else ''}"
+
+
+def _short(part: str) -> str:
+    return part.removeprefix("service/")
 
 
 def _interrupts(part: str) -> str | None:

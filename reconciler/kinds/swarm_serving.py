@@ -38,8 +38,9 @@ WEB_PORT = 8000
 TABLE = "anneal.dev/table"
 """The label in which the service `routes` carries the routing table."""
 USER_NAME = "anneal"
-WELL = Health(f"python -S -m serving.alive {FOLDER}")
-"""The process of a container says of itself that it is ready, and has said so lately."""
+WELL = f"grep -q '\"ready\":true' {FOLDER}/state/*.json && test -n \"$(find {FOLDER}/state -name '*.json' -mmin -2)\""
+"""The process of a container says of itself that it is ready, and has said so lately. Two commands of the shell: every container
+is asked this every few seconds."""
 
 REDIS = """\
 port 6379
@@ -92,7 +93,7 @@ backend web
     balance leastconn
     option httpchk GET /healthz
     http-check send hdr Host localhost
-    default-server check inter 500ms fastinter 250ms fall 2 rise 1 resolvers swarm init-addr none resolve-prefer ipv4
+    default-server check inter 1s fastinter 250ms fall 3 rise 1 resolvers swarm init-addr none resolve-prefer ipv4
     server-template web- {slots} web:{web}
 """
 
@@ -210,7 +211,7 @@ class Builder:
         """The web app, in the image of what is served."""
         box = container(
             image, ["python", "-m", "serving.web", "--config", CONFIG], configs=[self._app()], secrets=[self._password()],
-            user=USER, health=WELL, grace=self.obj.spec.predictor.timeout + 10.0,
+            user=USER, health=Health(WELL, 3), grace=self.obj.spec.predictor.timeout + 10.0,
         )  # fmt: skip
         return replicated(self._task(box, "web", self.swarm.web.resources), self.swarm.web.replicas)
 
@@ -220,7 +221,7 @@ class Builder:
         command = ["python", "-m", "serving.worker", "--config", CONFIG, "--revision", number, "--digest", digest, "--index", "0"]
         box = container(
             row["image"], command, configs=[self._app(), self._model(digest)], secrets=[self._password()], user=USER,
-            health=WELL, grace=self.obj.spec.predictor.timeout + 10.0, env={"OMP_NUM_THREADS": "1"},
+            health=Health(WELL, 2), grace=self.obj.spec.predictor.timeout + 10.0, env={"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         made = self._task(box, f"workers-{number}", self.swarm.workers.resources)
         return replicated(made, self.obj.spec.predictor.min_replicas)
@@ -243,7 +244,7 @@ class Builder:
         box = container(
             image, ["python", "-m", "serving.keeper", "--config", CONFIG, "--table", text],
             configs=[self._app(), *map(self._model, digests)], secrets=[self._password()], user=USER,
-            health=WELL, grace=2.0,
+            health=Health(WELL, 1), grace=2.0,
         )  # fmt: skip
         return replicated(self._task(box, "routes", TaskResources()), 1, labels={TABLE: text})
 
@@ -254,7 +255,7 @@ class Builder:
             " exec redis-server /tmp/redis.conf"
         )
         ping = f'REDISCLI_AUTH="$(cat {PASSWORD})" redis-cli ping | grep -q PONG'
-        box = self._keeps_data("store", self.swarm.store.image, script, "/data", "/etc/anneal/redis.conf", Health(ping), 10.0)
+        box = self._keeps_data("store", self.swarm.store.image, script, "/data", "/etc/anneal/redis.conf", Health(ping, 5), 10.0)
         return replicated(self._task(box, "store", self.swarm.store.resources, node), 1, start_first=False)
 
     def broker(self, node: str) -> Json:
@@ -267,7 +268,7 @@ class Builder:
         listens = "grep -qi ':1628 [0-9a-f]*:0000 0a' /proc/net/tcp /proc/net/tcp6"  # port 5672, in the state LISTEN
         box = self._keeps_data(
             "broker", self.swarm.broker.image, script, "/var/lib/rabbitmq", "/etc/anneal/rabbitmq.conf",
-            Health(listens, start_seconds=120), 30.0,
+            Health(listens, 5, start_seconds=120), 30.0,
         )  # fmt: skip
         env = ["HOME=/var/lib/rabbitmq", "RABBITMQ_LOGS=-", "RABBITMQ_NODENAME=rabbit@localhost"]
         return replicated(self._task(box | {"Env": env}, "broker", self.swarm.broker.resources, node), 1, start_first=False)

@@ -46,17 +46,18 @@ class Health:
     """A shell command that says whether a container answers."""
 
     command: str
-    seconds: int = 2
-    """How often it is asked."""
+    seconds: int
+    """How often it is asked. A task is said to run once it was answered for the first time."""
     start_seconds: int = 60
     """So long it may fail at the start."""
-    retries: int = 3
+    retries: int = 5
+    """So often in a row it fails before the container is ended."""
 
     def json(self) -> Json:
         """As a HealthConfig."""
         return {
             "Test": ["CMD-SHELL", self.command],
-            "Interval": self.seconds * SECOND, "Timeout": 5 * SECOND, "StartPeriod": self.start_seconds * SECOND,
+            "Interval": self.seconds * SECOND, "Timeout": 20 * SECOND, "StartPeriod": self.start_seconds * SECOND,
             "Retries": self.retries,
         }  # fmt: skip
 

@@ -78,7 +78,9 @@ class SwarmWorld(World):
         spec = merged(thing.spec, step.change["spec"])
         same = spec["TaskTemplate"] == thing.spec["TaskTemplate"]
         tasks = tuple(replace(task, current=task.current and same) for task in thing.tasks)
-        self.things[step.part] = replace(thing, version=thing.version + 1, spec=spec, tasks=tasks)
+        self.things[step.part] = replace(
+            thing, version=thing.version + 1, spec=spec, tasks=tasks, update="" if same else "updating"
+        )
 
     def services(self) -> dict[str, Service]:
         """All services, by part."""
@@ -88,7 +90,7 @@ class SwarmWorld(World):
         """Time passes: tasks come up, or fail; jobs end."""
         super().pass_time(seconds)
         for part, service in self.services().items():
-            self.things[part] = self._later(part, service)
+            self.things[part] = replace(self._later(part, service), update="completed" if service.update else "")
 
     def _later(self, part: str, service: Service) -> Service:
         if "ReplicatedJob" in service.spec["Mode"]:

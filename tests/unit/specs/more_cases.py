@@ -115,7 +115,7 @@ MODEL_DEPLOYMENTS = (
     Case("on a Swarm", ON_SWARM),
     Case("two providers", ON_SWARM | {"local": {}}, "spec"),
     Case("a broker by URL where the provider brings one", ON_SWARM | {"broker": {"credentialsRef": {"env": "A"}}}, "spec"),
-    Case("an image that is not pinned", ON_SWARM | {"swarm": SWARM | {"image": "registry:5000/serving:latest"}}, "spec.swarm.image"),
+    Case("an image that is not pinned", ON_SWARM | {"swarm": SWARM | {"image": "registry/serving:1"}}, "spec.swarm.image"),
     Case("a strategy of a kind there is not", ON_SWARM | {"swarm": SWARM | {"strategy": {"type": "canary"}}},
          "spec.swarm.strategy.type"),
     Case("a share of nothing", ON_SWARM | {"swarm": SWARM | {"strategy": {"steps": [0]}}}, "spec.swarm.strategy.steps.0"),
@@ -164,7 +164,8 @@ FULL: dict[str, list[dict[str, Any]]] = {
         {"local": {}, "predictor": {"model": {"modelVersionRef": {"name": "a"}}}, "broker": {"credentialsRef": {"file": "a"}}},
         {"local": {}, "predictor": {"model": MODEL}, "broker": {"credentialsRef": {"env": "a"}}},
         {"predictor": {"model": MODEL}, "swarm": SWARM | {
-            "constraints": ["node.labels.a == b"], "web": {"replicas": 1, "resources": amounts()}, "workers": {"resources": amounts()},
+            "constraints": ["node.labels.a == b"], "web": {"replicas": 1, "resources": amounts()},
+            "workers": {"resources": amounts()},
             "broker": {"image": "a", "resources": amounts()}, "store": {"image": "a", "resources": amounts()},
             "entry": {"image": "a", "port": 80, "resources": amounts()},
             "strategy": {"type": "rolling", "steps": [1], "stepSeconds": 1, "bakeSeconds": 1},
