@@ -25,6 +25,7 @@ from drivers.swarm.tunnel import Tunnel, TunnelFailed
 T = TypeVar("T")
 AT_ONCE = 16
 """So many calls are under way at a time; more wait."""
+CONNECT_SECONDS = 3.0
 _POOL = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="docker")
 
 
@@ -109,7 +110,9 @@ class Engine:
         if self._tls is not None:
             own = (self._tls.cert_file, self._tls.key_file)
             tls = TLSConfig(client_cert=own, ca_cert=self._tls.ca_file, verify=True)
-        api = Api(where, version=self._version or "1.41", timeout=self._seconds, tls=tls)
+        # a host without power answers nobody: to find out must not take as long as an answer may
+        timeout: Any = (min(CONNECT_SECONDS, self._seconds), self._seconds) if where.startswith("tcp://") else self._seconds
+        api = Api(where, version=self._version or "1.41", timeout=timeout, tls=tls)
         api.trust_env = False  # the daemon's proxy settings are not for engines
         if not self._version:
             self._version = api._version = str(api.version(api_version=False)["ApiVersion"])

@@ -48,7 +48,9 @@ async def gone(client: Client, seconds: float = 60) -> None:
 
 
 def well(obj: Object) -> bool:
-    return ready(obj) and condition_of(obj, "NodesReady").get("status") == "True"
+    """Ready, every node too, and nothing left to do."""
+    wanted = {"NodesReady": "True", "QuorumHealthy": "True", "Progressing": "False"}
+    return ready(obj) and all(condition_of(obj, kind).get("status") == status for kind, status in wanted.items())
 
 
 def nodes_of(lab: SwarmLab, n: int = 1) -> dict[str, dict[str, Any]]:
