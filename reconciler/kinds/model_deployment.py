@@ -19,7 +19,7 @@ from drivers.swarm.stack import Stacks
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
 from reconciler.engine.kind import Reference, Verdict
-from reconciler.kinds import common, processes, serving, swarm_deployment
+from reconciler.kinds import common, processes, serving, swarm_deployment, swarm_telling
 from reconciler.kinds.concluding import concluded, most_urgent, nothing_left, troubles
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.local import Local
@@ -140,7 +140,7 @@ class ModelDeploymentKind:
     def status(self, obj: ModelDeployment, seen: Seen, plan: Plan) -> Mapping[str, Any]:
         """Where it answers, what it serves, what was served."""
         if obj.spec.swarm is not None:
-            return swarm_deployment.status(obj, seen, plan)
+            return swarm_telling.status(obj, seen, plan)
         folder, there = serving.folder_of(seen), view(obj, seen)
         trial = _trial(there, seen)
         rows = [concluded(row, there, plan, obj, trial) for row in there.rows]
@@ -160,7 +160,7 @@ class ModelDeploymentKind:
     def verdicts(self, obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
         """Ready, Available, Preflight, Promoted."""
         if obj.spec.swarm is not None:
-            yield from swarm_deployment.verdicts(obj, seen, plan)
+            yield from swarm_telling.verdicts(obj, seen, plan)
             return
         folder, there = serving.folder_of(seen), view(obj, seen)
         up = folder is not None and available(obj, folder, there, seen)

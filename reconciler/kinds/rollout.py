@@ -73,6 +73,8 @@ def view(obj: ModelDeployment, seen: Seen) -> View:
     """Derive all of it."""
     rows = [row.model_dump(mode="json", exclude_none=True) for row in obj.status.revisions] if obj.status else []
     serving = _serving(rows, seen)
+    if serving is None and obj.spec.swarm is not None:  # somebody took the table away: what it said last is on record
+        serving = next((row for row in rows if row["state"] == "Serving"), None)
     for row in rows:
         if row is serving:
             row["state"] = "Serving"

@@ -35,6 +35,8 @@ FOLDER = "/tmp/anneal"  # noqa: S108  of a container of its own
 CONFIG = "/etc/anneal/config.json"
 MODELS = "/models"
 WEB_PORT = 8000
+FIXED = ("service/store", "service/broker", "service/web", "service/entry", "service/routes")
+"""The services that every deployment has, beside its workers."""
 TABLE = "anneal.dev/table"
 """The label in which the service `routes` carries the routing table."""
 USER_NAME = "anneal"

@@ -236,11 +236,42 @@ def test_what_a_hand_changed_or_took_away_is_restored(part: str) -> None:
     after = there.services()[part]
     assert after.spec["TaskTemplate"] == wanted.spec["TaskTemplate"]
     assert after.spec["Labels"]["mine"] == "stays"
-    if part == "service/routes":  # without it nobody knows what was served: it is asked of the spec anew
-        return
     del there.things[part]
     there.settle()
-    assert there.services()[part].spec["TaskTemplate"] == wanted.spec["TaskTemplate"]
+    again = there.services()[part].spec["TaskTemplate"]
+    assert routed(there) == {1: 100}
+    assert part == "service/routes" or again == wanted.spec["TaskTemplate"]
+
+
+def test_a_table_that_is_made_anew_is_newer_than_the_one_in_redis() -> None:
+    """The service that keeps the table is taken away: nothing else is touched, and its successor is not taken for an old one."""
+    there = world()
+    there.settle()
+    roll(there, B)
+    there.settle()
+    before = serving.table_of(there.seen())["serial"]
+    count = len(there.log)
+    there.pass_time(5)
+    del there.things["service/routes"]
+    there.settle()
+    assert {step.part for step in there.log[count:]} == {"service/routes"}
+    assert routed(there) == {2: 100}
+    assert serving.table_of(there.seen())["serial"] > before
+
+
+def test_the_workers_before_stay_until_the_new_table_is_in_redis() -> None:
+    """However long it takes to get there: a web app that still reads the old one finds somebody who answers."""
+    there = world(strategy={"bakeSeconds": 0})
+    there.settle()
+    there.comes_up = lambda part, spec: "no room" if part == "service/routes" else ""
+    roll(there, B)
+    for _ in range(400):
+        there.step()
+    assert routed(there) == {2: 100}
+    assert there.services()["service/workers-1"].running
+    there.comes_up = lambda part, spec: ""
+    there.settle()
+    assert "service/workers-1" not in there.things
 
 
 def test_a_changed_text_is_another_config_and_the_old_one_goes() -> None:
