@@ -105,8 +105,10 @@ class SwarmClusterSpec(Model):
         urls = self.endpoints or [node.endpoint for node in self.nodes or []]
         if self.tls is None and any(url.startswith("tcp://") and not url.startswith(LOOPBACK) for url in urls):
             raise ValueError("tls: an engine is open to whoever reaches it: tcp:// beyond loopback needs tls")
-        if self.endpoints is not None and (self.managers is not None or self.token_rotation):
-            raise ValueError("managers, tokenRotation: an existing Swarm is not changed; remove them, or list its nodes")
+        if self.endpoints is not None and self.managers is not None:
+            raise ValueError("managers: an existing Swarm is not changed; remove it, or list the nodes")
+        if self.endpoints is not None and self.token_rotation:
+            raise ValueError("tokenRotation: an existing Swarm is not changed; remove it, or list the nodes")
         for field in ("name", "endpoint", "address"):
             values = [getattr(node, field) for node in self.nodes or []]
             if len(values) != len(set(values)):

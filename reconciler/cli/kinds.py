@@ -60,6 +60,7 @@ KNOWN = (
     _ours("Machine", "mch"),
     _ours("Dataset", "dset"),
     _ours("RayCluster", "rayc"),
+    _ours("SwarmCluster", "swc"),
     _ours("Experiment", "exper"),
     _ours("ModelVersion", "mver"),
     _ours("ModelDeployment", "mdep"),

@@ -50,6 +50,37 @@ RAY_CLUSTERS = (
     Case("another size", {"local": {"numCpus": 4}}, old={"local": {}}),
 )  # fmt: skip
 
+NODE = {"name": "a", "endpoint": "unix:///a/docker.sock", "address": "10.0.0.1"}
+SECOND = {"name": "b", "endpoint": "ssh://me@b:22/run/docker.sock", "address": "10.0.0.2"}
+TLS = {"caFile": "/a", "certFile": "/b", "keyFile": "/c"}
+
+SWARM_CLUSTERS = (
+    Case("an existing one", {"endpoints": ["unix:///var/run/docker.sock"]}),
+    Case("over TLS", {"endpoints": ["tcp://10.0.0.1:2376"], "tls": TLS}),
+    Case("on loopback without TLS", {"endpoints": ["tcp://127.0.0.1:2375", "tcp://localhost:2375"]}),
+    Case("one of engines", {"nodes": [NODE, SECOND]}),
+    Case("neither", {}, "spec"),
+    Case("both", {"endpoints": ["unix:///a"], "nodes": [NODE]}, "spec"),
+    Case("no nodes", {"nodes": []}, "spec.nodes"),
+    Case("an engine that is open to everybody", {"endpoints": ["tcp://10.0.0.1:2375"]}, "spec.tls", crd_refused="spec"),
+    Case("a node that is open to everybody", {"nodes": [NODE | {"endpoint": "tcp://10.0.0.1:2375"}]}, "spec.tls",
+         crd_refused="spec"),
+    Case("another scheme", {"endpoints": ["http://a:1"]}, "spec.endpoints.0"),
+    Case("a host that is an option of ssh", {"endpoints": ["ssh://-oProxyCommand=x"]}, "spec.endpoints.0"),
+    Case("a password in a URL", {"endpoints": ["ssh://me:pw@a"]}, "spec.endpoints.0"),
+    Case("managers of what is not ours", {"endpoints": ["unix:///a"], "managers": 3}, "spec.managers", crd_refused="spec"),
+    Case("tokens of what is not ours", {"endpoints": ["unix:///a"], "tokenRotation": "x"}, "spec.tokenRotation", crd_refused="spec"),
+    Case("a name twice", {"nodes": [NODE, SECOND | {"name": "a"}]}, "spec.nodes", crd_refused="spec"),
+    Case("an address twice", {"nodes": [NODE, SECOND | {"address": "10.0.0.1"}]}, "spec.nodes", crd_refused="spec"),
+    Case("more managers than nodes may be one", {"nodes": [NODE, SECOND | {"role": "Worker"}], "managers": 2}, "spec.managers",
+         crd_refused="spec"),
+    Case("only workers", {"nodes": [NODE | {"role": "Worker"}]}, "spec.managers", crd_refused="spec"),
+    Case("a role of Swarm's own spelling", {"nodes": [NODE | {"role": "manager"}]}, "spec.nodes.0.role"),
+    Case("an address by name", {"nodes": [NODE | {"address": "node1"}]}, "spec.nodes.0.address"),
+    Case("another kind of Swarm later", {"nodes": [NODE]}, "spec.nodes", old={"endpoints": ["unix:///a"]}, crd_refused="spec"),
+    Case("another node later", {"nodes": [NODE, SECOND]}, old={"nodes": [NODE]}),
+)  # fmt: skip
+
 EXPERIMENTS = (
     Case("the least", EXPERIMENT),
     Case("candidates by themselves", EXPERIMENT | {"candidates": "auto"}),
@@ -142,6 +173,12 @@ FULL: dict[str, list[dict[str, Any]]] = {
     "RayCluster": [
         {"local": {"numCpus": 1, "memory": "1Gi", "objectStoreMemory": "1Gi"}, "suspend": True},
         {"address": "a:1", "tokenFile": "a"},
+    ],
+    "SwarmCluster": [
+        {"nodes": [NODE | {"role": "Manager", "availability": "Drain", "labels": {"disk": "ssd"}}, SECOND], "managers": 1,
+         "tls": TLS, "publish": "Ingress", "tokenRotation": "x", "managerReplacementSeconds": 5,
+         "networks": [{"name": "a"}], "registry": {"image": "registry:2", "port": 5001, "node": "a"}},
+        {"endpoints": ["tcp://10.0.0.1:2376"], "tls": TLS},
     ],
     "Experiment": [
         EXPERIMENT | {

@@ -25,6 +25,7 @@ TABLES: dict[str, tuple[Case, ...]] = {
     "Machine": MACHINES,
     "Dataset": more.DATASETS,
     "RayCluster": more.RAY_CLUSTERS,
+    "SwarmCluster": more.SWARM_CLUSTERS,
     "Experiment": more.EXPERIMENTS,
     "ModelVersion": more.MODEL_VERSIONS,
     "ModelDeployment": more.MODEL_DEPLOYMENTS,
