@@ -55,3 +55,13 @@ def crowd(lab: SwarmLab, node: int = 2) -> Iterator[Load]:
         yield load
     TALLY.requests += load.answered + len(load.failures)
     TALLY.failed += len(load.failures)
+
+
+def kill_one(lab: SwarmLab, part: str) -> None:
+    """kill -9 of one running container of a service, wherever it runs."""
+    for n in lab.addresses:
+        api = lab.api(n)
+        for row in api.containers(filters={"name": f"service-{part}", "status": "running"}):
+            api.kill(row["Id"])
+            return
+    raise AssertionError(f"no container of {part} runs")
