@@ -7,13 +7,11 @@ of random bytes here and cannot be read again by anybody but the tasks that are 
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
 import io
-import json
 import os
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from drivers.contract import Intent, InvalidConfiguration, Observation, Owner, S
 from drivers.judging import Thing
 from drivers.snapshot import SharedList
 from drivers.swarm import tags
-from drivers.swarm.client import Docker
+from drivers.swarm.client import Api, Docker
 from drivers.swarm.served import Item
 from modelstore import manifest
 from modelstore.errors import ModelError
@@ -34,13 +32,36 @@ LARGEST_MODEL = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """One kind of such things: where the Engine API keeps it."""
+    """One kind of such things, and how the Engine API is asked for it."""
 
     singular: str
-    path: str
+    list: Callable[[Api, Any], Sequence[Mapping[str, Any]]]
+    look: Callable[[Api, str], Mapping[str, Any]]
+    make: Callable[[Api, str, bytes, Mapping[str, str]], Any]
+    remove: Callable[[Api, str], Any]
 
 
-CONFIGS, SECRETS, NETWORKS = Shelf("config", "/configs"), Shelf("secret", "/secrets"), Shelf("network", "/networks")
+CONFIGS = Shelf(
+    "config",
+    lambda api, filters: api.configs(filters=filters),
+    lambda api, ref: api.inspect_config(ref),
+    lambda api, name, data, labels: api.create_config(name, data, labels=labels),
+    lambda api, ref: api.remove_config(ref),
+)
+SECRETS = Shelf(
+    "secret",
+    lambda api, filters: api.secrets(filters=filters),
+    lambda api, ref: api.inspect_secret(ref),
+    lambda api, name, data, labels: api.create_secret(name, data, labels=labels),
+    lambda api, ref: api.remove_secret(ref),
+)
+NETWORKS = Shelf(
+    "network",
+    lambda api, filters: api.networks(filters=filters),
+    lambda api, ref: api.inspect_network(ref),
+    lambda api, name, data, labels: api.create_network(name, driver="overlay", labels=labels),
+    lambda api, ref: api.remove_network(ref),
+)
 
 
 class ItemDriver:
@@ -65,21 +86,15 @@ class ItemDriver:
         """See the contract. There is nothing to update."""
         if step.verb != "create":
             raise ValueError(f"{self.name} creates, and changes nothing")
-        label = tags.labels(intent.owner, intent.part)
-        if self._shelf is NETWORKS:
-            body = {"Name": intent.name, "Driver": "overlay", "Labels": label, "Attachable": False, "CheckDuplicate": True}
-        else:
-            data = await asyncio.to_thread(self._content, step.change)
-            body = {"Name": intent.name, "Labels": label, "Data": base64.b64encode(data).decode()}
-        doing = f'create {self._shelf.singular} "{intent.name}"'
-        return await self._docker.write(doing, lambda api: _posted(api, f"{self._shelf.path}/create", body))
+        shelf, label = self._shelf, tags.labels(intent.owner, intent.part)
+        data = await asyncio.to_thread(self._content, step.change)
+        doing = f'create {shelf.singular} "{intent.name}"'
+        answer = await self._docker.write(doing, lambda api: shelf.make(api, intent.name, data, label))
+        return str(answer.get("ID") or answer["Id"])
 
     async def destroy(self, ref: str) -> None:
         """See the contract. One that is in use refuses: Conflict."""
-        path = f"{self._shelf.path}/{ref}"
-        await self._docker.remove(
-            f"delete {self._shelf.singular} {ref}", lambda api: api._raise_for_status(api._delete(api._url(path)))
-        )
+        await self._docker.remove(f"delete {self._shelf.singular} {ref}", lambda api: self._shelf.remove(api, ref))
 
     async def close(self) -> None:
         """Forget what was seen."""
@@ -89,7 +104,7 @@ class ItemDriver:
         if "model" in change:
             assert self._store is not None
             return archive(self._store, str(change["model"]))
-        return str(change["text"]).encode() if "text" in change else os.urandom(int(change["generates"])).hex().encode()
+        return str(change["text"]).encode() if "text" in change else os.urandom(int(change.get("generates", 0))).hex().encode()
 
     async def _everything(self) -> list[Thing[Item]]:
         return await self._listed(f"list {self._shelf.singular}s", tags.ours())
@@ -98,19 +113,11 @@ class ItemDriver:
         return await self._listed(f"list {self._shelf.singular}s of {owner.name}", tags.of_owner(owner))
 
     async def _listed(self, doing: str, filters: Mapping[str, Sequence[str]]) -> list[Thing[Item]]:
-        params = {"filters": json.dumps(filters)}
-        rows = await self._docker.read(doing, lambda api: api._result(api._get(api._url(self._shelf.path), params=params), True))
-        return [_thing(row) for row in rows]
+        return [_thing(row) for row in await self._docker.read(doing, lambda api: self._shelf.list(api, dict(filters)))]
 
     async def _by_id(self, ref: str) -> Thing[Item] | None:
-        path, doing = f"{self._shelf.path}/{ref}", f"look up {self._shelf.singular} {ref}"
-        row = await self._docker.look(doing, lambda api: api._result(api._get(api._url(path)), True))
+        row = await self._docker.look(f"look up {self._shelf.singular} {ref}", lambda api: self._shelf.look(api, ref))
         return None if row is None else _thing(row)
-
-
-def _posted(api: Any, path: str, body: Mapping[str, Any]) -> str:
-    answer = api._result(api._post_json(api._url(path), data=body), True)
-    return str(answer.get("ID") or answer["Id"])
 
 
 def _thing(row: Mapping[str, Any]) -> Thing[Item]:
@@ -118,7 +125,9 @@ def _thing(row: Mapping[str, Any]) -> Thing[Item]:
     spec = row.get("Spec") or row
     ref = str(row.get("ID") or row.get("Id"))
     created = str(row.get("CreatedAt") or row.get("Created") or "")
-    return tags.thing(ref, spec.get("Labels"), created, True, [ref, spec.get("Labels")], Item(ref, str(spec["Name"])))
+    return tags.thing(
+        ref, spec.get("Labels"), created, True, [ref, row.get("Version"), spec.get("Labels")], Item(ref, str(spec["Name"]))
+    )
 
 
 def archive(store: Store, digest: str) -> bytes:

@@ -48,13 +48,13 @@ class ServiceDriver:
 
     async def apply(self, step: Step, intent: Intent) -> str:
         """See the contract, and the class."""
+        if step.verb == "delete" or (step.verb == "update" and not step.ref):
+            raise ValueError(f"{self.name} applies creates, and updates with a ref")
         spec, label = dict(step.change["spec"]), tags.labels(intent.owner, intent.part)
         spec |= {"Name": intent.name, "Labels": {**(spec.get("Labels") or {}), **label}}
         if step.verb == "create":
             return str(await self._docker.write(f'create service "{intent.name}"', lambda api: api.create_service_raw(spec)))
-        if not step.ref:
-            raise ValueError(f"{self.name} updates with a ref")
-        ref, version = step.ref, int(step.change["version"])
+        ref, version = str(step.ref), int(step.change["version"])
         live = await self._docker.look(f"look up service {ref}", lambda api: api.inspect_service(ref))
         if live is None:
             raise Conflict(f"cannot change {step.part}: it is gone; looking again")
