@@ -54,17 +54,17 @@ class SwarmDriver:
 
     async def apply(self, step: Step, intent: Intent) -> str:
         """See the contract, and the class."""
+        if step.verb != "create" and not step.ref:
+            raise ValueError(f"{self.name} updates with a ref")
         label = tags.labels(intent.owner, intent.part)
         if step.verb == "create":
             return await self._init(str(step.change["node"]), str(step.change["address"]), label)
-        if not step.ref:
-            raise ValueError(f"{self.name} updates with a ref")
         manager = await self._fleet.manager()
         swarm = await manager.read("look at the Swarm", lambda api: api.inspect_swarm())
         spec = {**swarm["Spec"], "Labels": {**step.change["labels"], **label}}
         version, rotate = int(swarm["Version"]["Index"]), bool(step.change.get("rotate"))
         await manager.write("change the Swarm", lambda api: api.update_swarm_raw(version, spec, rotate=rotate))
-        return step.ref
+        return str(step.ref)
 
     async def destroy(self, ref: str) -> None:
         """It goes with its last node."""
@@ -104,9 +104,12 @@ class NodeDriver:
         """See the contract."""
         reading = await self._fleet.read(after)
         name = part.partition("/")[2]
-        if name not in reading.engines or not belongs(self._fleet, owner):
+        if name not in reading.engines:
             return Unknown(Unreachable(f"cannot look at {part or 'a node'}: its engine is not known; name the part"))
-        return judged(name, reading, ref)
+        found = judged(name, reading, ref)
+        if belongs(self._fleet, owner) or isinstance(found, Unknown):
+            return found
+        return Foreign(ref, _foreign(name)) if ref and not isinstance(found, Absent) else Absent()
 
     async def apply(self, step: Step, intent: Intent) -> str:
         """See the contract, and the class."""
