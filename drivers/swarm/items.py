@@ -72,7 +72,7 @@ class ItemDriver:
     def __init__(self, docker: Docker, shelf: Shelf, *, installation: str = "", store: Store | None = None) -> None:
         self.name = f"swarm/{shelf.singular}@{docker.name}"
         self._docker, self._shelf, self._installation, self._store = docker, shelf, installation, store
-        self._shared: SharedList[Item] = SharedList(self._everything, self._of_owner, self._by_id)
+        self._shared: SharedList[Item] = SharedList(self._everything, self._of_owner, self._by_id, alone=0)
 
     async def observe(self, owner: Owner, ref: str | None, after: float, part: str = "") -> Observation[Item]:
         """See the contract."""

@@ -34,7 +34,7 @@ class ServiceDriver:
     def __init__(self, docker: Docker, *, installation: str = "") -> None:
         self.name = f"swarm/service@{docker.name}"
         self._docker, self._installation = docker, installation
-        self._shared: SharedList[Service] = SharedList(self._everything, self._of_owner, self._by_id)
+        self._shared: SharedList[Service] = SharedList(self._everything, self._of_owner, self._by_id, alone=0)
         self._said: dict[str, str] = {}
         """What tasks that have ended printed, by their ids."""
 

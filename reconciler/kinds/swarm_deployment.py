@@ -29,6 +29,8 @@ from specs.model_deployment import ModelDeployment
 
 DRAIN_SECONDS = 5.0
 """How long the workers of the revision before stay after the switch: what was sent to them is on its way."""
+WATCH_SECONDS = 1.0
+"""How often a new revision is looked at while the one before stays ready: it may have to take over."""
 MOST_BROKEN = 3
 """A revision whose tasks failed so often while they were started has failed."""
 
@@ -177,7 +179,7 @@ def _surplus(obj: ModelDeployment, there: View, seen: Seen, now: datetime) -> Pl
     ]  # fmt: skip
     services = [part for part in extra if isinstance(seen[part], Present)]
     if left > 0 and any("workers" in part for part in services):
-        return Wait(Reason.ROLLING_OUT, "the revision before stays ready", min(left, 5.0))
+        return Wait(Reason.ROLLING_OUT, "the revision before stays ready", min(left, WATCH_SECONDS))
     if services:
         return tuple(Step("delete", part, "no requests go to it any more", ref=_ref(seen, part)) for part in services)
     wanted = {*serving.texts(obj), *(serving.model_part(row["digest"]) for row in (there.serving, there.target) if row)}

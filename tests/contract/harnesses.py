@@ -9,6 +9,7 @@ from tests.contract.local import LOOKED_AT
 from tests.contract.objects import Objects
 from tests.contract.simulated import Simulated
 from tests.contract.swarm_nodes import SWARM_NODES
+from tests.contract.swarm_serving import SWARM_SERVING
 from tests.contract.units import Units
 
 HARNESSES: list[Any] = [
@@ -20,4 +21,5 @@ HARNESSES: list[Any] = [
     Folders(),
     Objects(),
     *SWARM_NODES,
+    *SWARM_SERVING,
 ]

@@ -24,7 +24,7 @@ def on_swarm(lab: SwarmLab, replicas: int = 2, strategy: dict[str, Any] | None =
     }
     swarm = {"clusterRef": {"name": NAME}, "image": lab.images["serving"], "strategy": strategy or {"bakeSeconds": 15}, **parts}
     model = {"fromExperiment": {"name": NAME}}
-    predictor = {"minReplicas": replicas, "model": model}
+    predictor = {"minReplicas": replicas, "model": model, "timeout": 30}
     return {"swarm": swarm | more, "web": {"workers": 1}, "predictor": predictor, "progressDeadlineSeconds": 240}
 
 

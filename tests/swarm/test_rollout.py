@@ -11,7 +11,7 @@ import requests
 
 from tests.support.daemon import DaemonProcess, condition_of, until
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.swarmstage import CLUSTERS, PATIENCE, PORT, crowd, failed, on_swarm, serves
+from tests.support.swarmstage import CLUSTERS, PATIENCE, PORT, crowd, failed, kill_one, on_swarm, serves
 from tests.support.theatre import NAME, SEEDS, Stage, asked, cleared, experiment, quiet, stage, status, theatre
 
 NOWHERE = "@sha256:" + "0" * 64
@@ -134,14 +134,27 @@ async def test_workers_that_die_while_they_serve_lose_the_requests(at: Stage, la
     assert condition_of(obj, "Promoted")["reason"] == "RolledBack"
 
 
-def kill_one(lab: SwarmLab, part: str) -> None:
-    """kill -9 of one running container of a service, wherever it runs."""
-    for n in lab.addresses:
-        api = lab.api(n)
-        for row in api.containers(filters={"name": f"service-{part}", "status": "running"}):
-            api.kill(row["Id"])
-            return
-    raise AssertionError(f"no container of {part} runs")
+async def test_a_daemon_that_is_killed_again_and_again_ends_its_rollout_all_the_same(at: Stage, lab: SwarmLab) -> None:
+    """kill -9 every few seconds from the first step to the last: nobody who asks notices, nothing is there twice, and the end is
+    that of a rollout in peace."""
+    with crowd(lab) as load:
+        await at.show("better")
+        lives = 0
+        while True:
+            await asyncio.sleep(3)  # a life of that length, wherever it ends
+            obj = await at.deployment()
+            if status(obj).get("digest") == at.models["better"] or lives == 20:
+                break
+            at.daemon.kill()
+            await at.daemon.start()
+            lives += 1
+        obj = await serves(at, "better")
+    TALLY.rollouts += 1
+    assert lives > 2
+    assert load.failures == []
+    parts = [row["Spec"]["Labels"]["anneal.dev/part"] for row in lab.api().services(filters={"label": ["anneal.dev/part"]})]
+    assert len(parts) == len(set(parts))
+    assert [part for part in parts if "workers" in part] == [f"service/workers-{status(obj)['revision']}"]
 
 
 async def test_what_a_hand_took_away_or_changed_is_restored_and_strangers_are_left_alone(at: Stage, lab: SwarmLab) -> None:
