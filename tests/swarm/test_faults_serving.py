@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import requests
 
 from tests.support.daemon import DaemonProcess, until
 from tests.support.swarmlab import SwarmLab
 from tests.support.swarmstage import PATIENCE, PORT, crowd, kill_one, on_swarm, serves
 from tests.support.theatre import NAME, ROW, SEEDS, Stage, asked, cleared, experiment, quiet, stage, status, theatre
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProc
         yield there
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def at(house: tuple[DaemonProcess, dict[str, str]], lab: SwarmLab) -> AsyncIterator[Stage]:
     """`good` is served on the Swarm, for all tests of this file."""
     async with stage(*house) as there:
