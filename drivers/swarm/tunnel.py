@@ -45,7 +45,11 @@ class Tunnel:
                 self._end()
                 self._begin()
             assert self._folder is not None
-            self._await(self._folder / "docker.sock", time.monotonic() + seconds)
+            try:
+                self._await(self._folder / "docker.sock", time.monotonic() + seconds)
+            except TunnelFailed:
+                self._end()
+                raise
             return f"unix://{self._folder}/docker.sock"
 
     def close(self) -> None:
@@ -59,11 +63,11 @@ class Tunnel:
             raise TunnelFailed("there is no ssh on PATH; install the OpenSSH client")
         self._folder = Path(tempfile.mkdtemp(prefix="anneal-ssh-"))
         options = [text for name, value in OPTIONS.items() for text in ("-o", f"{name}={value}")]
-        forward = ["-N", "-T", "-L", f"{self._folder}/docker.sock:{self._remote}"]
+        forward = ["-T", "-L", f"{self._folder}/docker.sock:{self._remote}"]
         with (self._folder / "said").open("wb") as said:
             self._process = subprocess.Popen(  # noqa: S603  # the host cannot begin with a dash: the spec's pattern
-                [ssh, *options, *forward, *self._port, "--", self._host],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
+                [ssh, *options, *forward, *self._port, "--", self._host, "cat"],  # it ends when we do: its input ends then
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
             )  # fmt: skip
 
     def _await(self, socket: Path, deadline: float) -> None:
@@ -80,6 +84,8 @@ class Tunnel:
     def _end(self) -> None:
         if self._process is not None:
             self._process.terminate()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
             try:
                 self._process.wait(5)
             except subprocess.TimeoutExpired:

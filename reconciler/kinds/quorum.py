@@ -35,7 +35,7 @@ def is_lost(member: Membership | None, now: datetime, seconds: float) -> bool:
     if member.node is None or member.engine == "inactive":  # it lost its state: what it knew of the votes is gone
         return True
     # whether it is heard is said without a time; that it is down is written into its entry
-    return member.node.state != "ready" and (now - from_text(member.node.changed)).total_seconds() >= seconds
+    return member.node.state in ("down", "disconnected") and (now - from_text(member.node.changed)).total_seconds() >= seconds
 
 
 def _manages(member: Membership | None) -> bool:

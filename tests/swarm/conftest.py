@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.client import Client
 from tests.support.daemon import DaemonProcess
 from tests.support.swarmlab import TALLY, SwarmLab
 
@@ -63,3 +64,10 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     yield process
     process.stop()
     process.kill()
+
+
+@pytest.fixture
+async def client(daemon: DaemonProcess) -> AsyncIterator[Client]:
+    """A client of its API server."""
+    async with daemon.client() as made:
+        yield made

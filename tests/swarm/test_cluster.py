@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from reconciler.client import EVENTS, Client, Object, ours
-from specs.meta import API_VERSION
+from reconciler.client import EVENTS, Client, Object
 from tests.support.daemon import DaemonProcess, condition_of, ready, until
 from tests.support.swarmlab import SwarmLab
-
-KIND = ours("swarmclusters")
-
-
-def cluster(**spec: Any) -> Object:
-    return {"apiVersion": API_VERSION, "kind": "SwarmCluster", "metadata": {"name": "c", "namespace": "default"}, "spec": spec}
+from tests.swarm.clusters import KIND, becomes, cluster, gone, well
 
 
 def of_engines(lab: SwarmLab, numbers: str = "1234", **spec: Any) -> Object:
     nodes = [{"name": f"n{n}", "endpoint": lab.tcp(int(n)), "address": lab.addresses[int(n)]} for n in numbers]
     return cluster(nodes=nodes, tls=lab.tls, managerReplacementSeconds=5, **spec)
-
-
-async def becomes(client: Client, check: Callable[[Object], Any], seconds: float = 60) -> Object:
-    last: Object = {}
-
-    async def look() -> Object | None:
-        nonlocal last
-        last = await client.get(KIND, "default", "c") or {}
-        return last if last and check(last) else None
-
-    def say() -> str:
-        status = last.get("status") or {}
-        return f"{[(row['type'], row['status'], row['message']) for row in status.get('conditions') or ()]} {status.get('nodes')}"
-
-    found: Object = await until(look, seconds, say, every=0.2)
-    return found
-
-
-async def gone(client: Client, seconds: float = 60) -> None:
-    async def look() -> bool:
-        return await client.get(KIND, "default", "c") is None
-
-    await until(look, seconds, lambda: "the SwarmCluster is still there", every=0.2)
-
-
-def well(obj: Object) -> bool:
-    """Ready, every node too, and nothing left to do."""
-    wanted = {"NodesReady": "True", "QuorumHealthy": "True", "Progressing": "False"}
-    return ready(obj) and all(condition_of(obj, kind).get("status") == status for kind, status in wanted.items())
 
 
 def nodes_of(lab: SwarmLab, n: int = 1) -> dict[str, dict[str, Any]]:
@@ -60,12 +22,6 @@ def nodes_of(lab: SwarmLab, n: int = 1) -> dict[str, dict[str, Any]]:
 
 def managers_of(lab: SwarmLab, n: int = 1) -> set[str]:
     return {name for name, row in nodes_of(lab, n).items() if row.get("ManagerStatus")}
-
-
-@pytest.fixture
-async def client(daemon: DaemonProcess) -> Any:
-    async with daemon.client() as made:
-        yield made
 
 
 async def test_engines_become_a_swarm_and_part_again(engines: SwarmLab, client: Client) -> None:
