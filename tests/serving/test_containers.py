@@ -42,13 +42,14 @@ class Containers:
     port: int = field(default_factory=free_port)
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def run(self, name: str, module: str, *words: str, models: bool = True) -> subprocess.Popen[bytes]:
+    def run(self, name: str, module: str, *words: str, models: bool = True, **more: Any) -> subprocess.Popen[bytes]:
         """Start one; `models`: whether the archives are mounted."""
         folder = self.root / name
         folder.mkdir()
         told = {
             "name": "penguins", "broker": self.url, "results": self.url, "supervised": True, "folder": str(folder),
             "store": f"archives:{self.archives if models else folder}", "port": self.port, "web": {"workers": 1, "threads": 8},
+            **more,
         }  # fmt: skip
         (folder / "told.json").write_text(json.dumps(told))
         command = [sys.executable, "-m", module, "--config", str(folder / "told.json"), *words]
@@ -67,9 +68,9 @@ class Containers:
         """Start a worker."""
         return self.run(f"worker-{revision}", "serving.worker", "--revision", str(revision), "--digest", digest)
 
-    def ask(self) -> requests.Response:
+    def ask(self, headers: dict[str, str] | None = None) -> requests.Response:
         """One prediction."""
-        return requests.post(f"http://127.0.0.1:{self.port}/predict", json=ROW, timeout=30)
+        return requests.post(f"http://127.0.0.1:{self.port}/predict", json=ROW, headers=headers, timeout=30)
 
     def serves(self, digest: str) -> bool:
         """Whether an answer comes from this model."""
@@ -133,6 +134,22 @@ def test_a_web_app_serves_models_that_it_was_never_given(there: Containers, mode
         keys.delete(key)
     until(lambda: len(keys.keys("anneal:*:routes") + keys.keys("anneal:*:card:*")) == 3)
     assert there.serves(second)
+
+
+def test_the_pace_is_each_client_s_own_though_all_come_through_the_proxy(
+    there: Containers, models: tuple[Path, list[str]]
+) -> None:
+    """Who asks too much is told so, and nobody else; an address that a client invents for itself changes nothing."""
+    there.run("web", "serving.web", models=False, limits={"requestsPerSecond": 1})
+    there.worker(1, models[1][0])
+    there.keeper(1, models[1][0])
+    until(lambda: there.serves(models[1][0]))
+
+    def codes(client: str) -> set[int]:
+        return {there.ask({"X-Forwarded-For": f"10.9.9.{n}, {client}"}).status_code for n in range(30)}
+
+    assert codes("10.0.0.1") == {200, 429}
+    assert there.ask({"X-Forwarded-For": "10.0.0.2"}).status_code == 200
 
 
 def test_an_older_table_never_replaces_a_newer_one(there: Containers, models: tuple[Path, list[str]]) -> None:
