@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import requests
+from selenium.webdriver.common.by import By
 
+from tests.support.browser import browser
 from tests.support.daemon import DaemonProcess, condition_of, until
 from tests.support.swarmlab import TALLY, SwarmLab
 from tests.support.swarmstage import CLUSTERS, PATIENCE, PORT, crowd, failed, kill_one, on_swarm, serves
@@ -46,7 +48,7 @@ def service(lab: SwarmLab, part: str) -> dict[str, Any]:
 
 async def test_a_finished_experiment_is_served_by_every_node(at: Stage, lab: SwarmLab) -> None:
     """From nothing: the Experiment ends, its model is tried out on the Swarm and served; every node's port answers with the
-    revision that the status tells of."""
+    revision that the status tells of, and in a browser one click predicts."""
     obj = await at.deployment()
     assert condition_of(obj)["reason"] == "Available"
     assert condition_of(obj, "Preflight")["status"] == "True"
@@ -56,8 +58,15 @@ async def test_a_finished_experiment_is_served_by_every_node(at: Stage, lab: Swa
         answer = asked(f"http://{address}:{PORT}")
         assert answer.status_code == 200, answer.text
         assert answer.json()["model"]["digest"] == status(obj)["digest"]
-    page = requests.get(status(obj)["url"], headers={"Accept": "text/html"}, timeout=30)
-    assert "bill_length_mm" in page.text
+    assert await asyncio.to_thread(predicted_by_browser, status(obj)["url"]) in {"Adelie", "Chinstrap", "Gentoo"}
+
+
+def predicted_by_browser(url: str) -> str:
+    """What the page answers to somebody who clicks: the example that it is filled with, predicted."""
+    with browser() as chromium:
+        chromium.get(url)
+        chromium.driver.find_element(By.XPATH, "//button[normalize-space()='Predict']").click()
+        return str(chromium.one("#answer").text)
 
 
 @pytest.mark.parametrize("strategy", [{"type": "blueGreen"}, {"type": "rolling", "steps": [20, 60], "stepSeconds": 3}], ids=str)
