@@ -1,4 +1,4 @@
-"""The serving image: built and pushed by one command, named by its digest, run by any node, and made of nothing that is not locked."""
+"""The serving image: built and pushed by one command, named by its digest, run by any node, made of what is locked only."""
 
 from __future__ import annotations
 
@@ -70,11 +70,10 @@ async def test_a_flipped_hash_fails_the_build(lab: SwarmLab, tmp_path: Path, mon
 def test_one_command_builds_pushes_and_names_it(lab: SwarmLab, tmp_path: Path) -> None:
     """`anneal image build` prints the reference by digest, and nothing else, on stdout; another node runs it."""
     host = lab.images["python"].partition("/")[0]
-    done = Cli(tmp_path)(
-        "image", "build", "--tag", f"{host}/test/serving:1", "--base", lab.images["python"], "--host", lab.endpoint, seconds=500
-    )
+    tag, base = f"{host}/anneal/serving:by-hand", lab.images["python"]
+    done = Cli(tmp_path)("image", "build", "--tag", tag, "--base", base, "--host", lab.endpoint, seconds=500)
     assert done.code == 0, done.err[-2000:]
-    assert re.fullmatch(rf"{re.escape(host)}/test/serving@sha256:[0-9a-f]{{64}}\n", done.out)
+    assert re.fullmatch(rf"{re.escape(host)}/anneal/serving@sha256:[0-9a-f]{{64}}\n", done.out)
     assert ran(lab, 2, done.out.strip(), ["python", "-c", "import serving.web"])[0] == 0
 
 
