@@ -130,7 +130,7 @@ class NodeDriver:
         """See the contract: its engine leaves; once it has, or if it is silent, its entry goes."""
         reading = await self._fleet.read(time.monotonic())
         for name, said in reading.engines.items():
-            if isinstance(said, Said) and said.node == ref and said.state != "inactive":
+            if isinstance(said, Said) and known_as(name, said) == ref and said.state != "inactive":
                 await self._leave(name, force=said.manager)
                 return
         if reading.swarm is None:
@@ -188,6 +188,8 @@ def judged(name: str, reading: Reading, ref: str | None) -> Observation[Membersh
         if entry is not None:
             return Present(entry.id, Membership(entry, "inactive", 0))
         return Unknown(reading.blind) if ref and swarm is None and reading.blind else Absent()
+    if said.state == "error" and swarm is not None and ref in (None, known_as(name, said)) and _failed_here(said, swarm):
+        return Present(known_as(name, said), Membership(None, "active", 0))  # it has to leave what it never got into
     if said.state != "active" or not said.node:
         return Unknown(Unreachable(f"cannot look at node {name}: its engine is {said.state} {said.error}".rstrip() + "; waiting"))
     if swarm is None and reading.blind:
@@ -200,6 +202,16 @@ def judged(name: str, reading: Reading, ref: str | None) -> Observation[Membersh
         return Foreign(said.node, _foreign(name))
     found: Present[Membership] = Present(mine.id, Membership(mine, "active", reading.tasks.get(mine.id, 0)))
     return Duplicate(found, (entry.id,)) if entry is not None and entry.id != mine.id else found
+
+
+def known_as(name: str, said: Said) -> str:
+    """The id of the node that an engine is; one that failed to join may have none."""
+    return said.node or f"failed:{name}"
+
+
+def _failed_here(said: Said, swarm: Swarm) -> bool:
+    """Whether it failed to join our Swarm, and not somebody else's: its error names one of our managers."""
+    return any(f" {node.address}:{PORT}" in said.error for node in swarm.nodes if node.address)
 
 
 def _foreign(name: str) -> str:
