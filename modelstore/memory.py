@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 LEAST = 2 << 30
@@ -18,11 +20,24 @@ def allowance(path: Path) -> int:
 
 
 def limit(more: int) -> None:
-    """From now on this process gets no more than `more` bytes beyond what it has; then it meets a MemoryError. For good."""
+    """From now on this process, and what it starts, gets no more than `more` bytes beyond what it has; then: MemoryError.
+
+    For processes that do nothing else. Others take `limited`.
+    """
     most = private() + more
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+@contextlib.contextmanager
+def limited(more: int) -> Iterator[None]:
+    """The same, for a while."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limit(more)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def private() -> int:

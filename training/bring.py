@@ -48,8 +48,8 @@ def bring(request: dict[str, Any]) -> dict[str, Any]:
         folder = Path(temporary)
         signature = read_signature(_fetched(request, request["signature"], folder)) if request.get("signature") else None
         source = local_folder(_source(request, request["uri"])) or _fetched(request, request["uri"], folder)
-        memory.limit(memory.allowance(source))
-        packaged = modelstore.bring(source, folder / "model", format=request.get("format") or "auto", signature=signature)
+        with memory.limited(memory.allowance(source)):
+            packaged = modelstore.bring(source, folder / "model", format=request.get("format") or "auto", signature=signature)
         digest = modelstore.Store(request["store"]).put(folder / "model")
         return {"digest": digest, "onnx": packaged.onnx, "note": packaged.note}
 

@@ -48,11 +48,12 @@ def score(request: dict[str, Any]) -> dict[str, Any]:
         metric=spec.objective.objective_metric_name, share=spec.evaluation.held_out_share,
     )  # fmt: skip
     store = modelstore.Store(request["store"])
-    memory.limit(sum(memory.allowance(store.path(digest)) for digest in request["digests"]))
     scores: dict[str, Any] = {}
     for digest in request["digests"]:
         try:
-            predictor = modelstore.load(store.path(digest), expect=digest)
+            folder = store.path(digest)
+            with memory.limited(memory.allowance(folder)):
+                predictor = modelstore.load(folder, expect=digest)
             scores[digest] = {"metrics": _metrics(predictor, data)}
         except (modelstore.ModelError, ValueError, KeyError, OSError) as e:
             scores[digest] = {"error": f"cannot score the model: {e}"[:1000]}

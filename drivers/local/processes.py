@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from drivers.local.jsonfiles import read_json
 from drivers.local.shim import boot_id, start_ticks
 
 
@@ -26,24 +27,37 @@ def terminate(process: Mapping[str, Any]) -> None:
 
 def kill(process: Mapping[str, Any], folder: Path) -> None:
     """End the unit's process and all that it started, now."""
+    started = leftovers(folder)  # while its record says whose they are
     _signal(process, signal.SIGKILL)
-    for pid in leftovers(folder):
+    for pid in {*started, *leftovers(folder)}:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
 
 def leftovers(folder: Path) -> list[int]:
-    """The processes that carry the unit's mark in their environment, whoever their parent is by now."""
+    """The processes of the unit, whoever their parent is by now: they carry its mark in their environment.
+
+    A program that gives itself a title (Ray's agents do) writes it over its environment. Such a one is known by its session,
+    which is that of the unit's own process.
+    """
     mark = f"\0ANNEAL_UNIT={folder}\0".encode()
+    process = (read_json(folder / "unit.json") or {}).get("process") or {}
+    session = int(process["pid"]) if process.get("boot") == boot_id() else None
     found = []
-    for name in os.listdir("/proc"):
-        if not name.isdecimal() or int(name) == os.getpid():
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
+        if pid == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            environment = b"\0" + Path(f"/proc/{name}/environ").read_bytes() + b"\0"
-            if mark in environment and start_ticks(int(name)) is not None:
-                found.append(int(name))
+            environment = b"\0" + Path(f"/proc/{pid}/environ").read_bytes() + b"\0"
+            ours = mark in environment or (_titled(environment) and os.getsid(pid) == session)
+            if ours and start_ticks(pid) is not None:
+                found.append(pid)
     return found
+
+
+def _titled(environment: bytes) -> bool:
+    """Whether something else stands where the environment began: variables have an equals sign."""
+    return len(environment) > 2 and b"=" not in environment[1:].partition(b"\0")[0]
 
 
 def _signal(process: Mapping[str, Any], number: signal.Signals) -> None:

@@ -76,7 +76,7 @@ class Proxy:
         await self._speaks.wait()
         if request.query.get("watch") in ("true", "1"):
             return await self._watch(request)
-        if request.method == "GET" and self._past is not None and "/machines" in request.path:
+        if request.method == "GET" and self._past is not None and "machines" in request.path.split("/"):
             return self._from_memory(request, self._past)
         headers = {key: request.headers[key] for key in ("Accept", "Content-Type") if key in request.headers}
         async with self._session().request(
@@ -106,7 +106,7 @@ class Proxy:
         return answer
 
     def _lets_through(self, request: web.Request, event: Event) -> bool:
-        lagging = self._past is not None and "/machines" in request.path
+        lagging = self._past is not None and "machines" in request.path.split("/")
         return not lagging and self.hears(event)
 
     def _from_memory(self, request: web.Request, past: Event) -> web.Response:

@@ -138,6 +138,37 @@ async def test_a_daemon_that_dies_in_the_middle_of_a_start_leaves_one_or_none(wo
         assert await world.look() == Absent()
 
 
+async def test_who_hides_its_environment_is_found(world: World) -> None:
+    """A process that writes a title over its environment is the unit's all the same, and ends with it; another's lives on."""
+    hide = (
+        "import os, time\n"
+        "start, end = map(int, open('/proc/self/stat').read().rpartition(')')[2].split()[47:49])\n"
+        "memory = open('/proc/self/mem', 'r+b', 0); memory.seek(start); memory.write(bytes(end - start))\n"
+        "print('hidden', flush=True); time.sleep(100)"
+    )
+    child = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-IS', '-c', {hide!r}]); time.sleep(100)"
+    ref = await world.create(python(child))
+    folder = world.root / ref
+    await until(lambda: "hidden" in (folder / "log").read_text(), 10)
+    stranger = subprocess.Popen([sys.executable, "-IS", "-c", hide], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == b"hidden\n"
+        pid = world.process(ref)["pid"]
+        found = processes.leftovers(folder)
+        assert len(found) == 2
+        assert set(found) > {pid}
+        processes.kill(world.process(ref), folder)
+        await until(lambda: not processes.leftovers(folder), 10)
+        assert all(shim.start_ticks(one) is None for one in found)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+        assert stranger.stdout is not None
+        stranger.stdout.close()
+
+
 async def test_a_unit_outlives_who_started_it(world: World) -> None:
     """It is nobody's child: it has a session of its own and its parent is not us."""
     ref = await world.create(python(f"{READY}; import time; time.sleep(100)"))
