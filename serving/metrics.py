@@ -81,6 +81,10 @@ def metrics() -> Metrics:
         return _made()
 
 
+READS = 5
+"""How often the files of the other processes are read before it is an error: they are written without a lock."""
+
+
 @cache
 def _made() -> Metrics:
     return Metrics()
@@ -91,9 +95,17 @@ def render() -> tuple[bytes, str]:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    for left in range(READS - 1, -1, -1):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        try:
+            return generate_latest(registry), CONTENT_TYPE_LATEST
+        except (
+            Exception
+        ):  # a process was in the middle of making, growing or removing its file: whatever that looks like to a reader
+            if not left:
+                raise
+    raise AssertionError("unreachable")
 
 
 class Monitor:
