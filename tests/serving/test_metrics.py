@@ -55,6 +55,17 @@ def test_promtool_finds_nothing_wrong(asked: Deployment) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
+def test_a_file_that_a_process_has_only_just_made_is_passed_over(asked: Deployment) -> None:
+    """prometheus_client makes a file, then gives it its size: who asks in between gets all that the others have counted."""
+    [folder] = {file.parent for file in asked.folder.rglob("counter_*.db")}
+    new = folder / "counter_1.db"
+    new.touch()
+    try:
+        assert _sum(asked, "anneal_serving_requests_total", code="200", endpoint="predict", **FIRST) == 10
+    finally:
+        new.unlink()
+
+
 def test_requests_and_latencies_by_revision(asked: Deployment) -> None:
     """Each request is counted by what it was answered; each latency is in a histogram."""
     assert _sum(asked, "anneal_serving_requests_total", code="200", endpoint="predict", **FIRST) == 10
