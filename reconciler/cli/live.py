@@ -29,15 +29,15 @@ STATUS_SECONDS = 2.0
 MOST_TRAINING = 4
 
 
-def show(home: Home, alive: Callable[[], bool]) -> None:
-    """Draw until `alive` says no, or Ctrl-C."""
+def show(home: Home, alive: Callable[[], bool], hint: str) -> None:
+    """Draw until `alive` says no, or Ctrl-C; what that does is the hint."""
     api = Api(load(home=str(home.root)))
     daemon = Api(load_daemon(home=str(home.root)))
     kinds = ours(api)
     follower, world = Follower(api, kinds, None), World()
     names = {kind.plural: kind for kind in kinds}
     status, asked = _status(daemon), time.monotonic()
-    with Live(auto_refresh=False, console=Console(highlight=False)) as view:
+    with follower.interrupts(), Live(auto_refresh=False, console=Console(highlight=False)) as view:
         try:
             while alive():
                 change = follower.next(REFRESH_SECONDS)
@@ -46,7 +46,7 @@ def show(home: Home, alive: Callable[[], bool]) -> None:
                     change = follower.next(0.02)
                 if time.monotonic() - asked > STATUS_SECONDS:
                     status, asked = _status(daemon), time.monotonic()
-                view.update(draw(world, names, status, *view.console.size), refresh=True)
+                view.update(draw(world, names, {**status, "hint": hint}, *view.console.size), refresh=True)
         finally:  # what stays on the screen is how it was, without the hints of a daemon that goes on
             view.update(draw(world, names, None, *view.console.size), refresh=True)
 
@@ -62,7 +62,7 @@ def _status(daemon: Api) -> Object:
 def draw(world: World, kinds: dict[str, Kind], status: Object | None, width: int, height: int) -> Group:
     """The whole picture, never higher than the terminal: what is not ready stands first where there is too much.
 
-    status: what the daemon says of itself; None when it is over.
+    status: what the daemon says of itself, and the hint; None when it is over.
     """
     rank = {plural: place for place, plural in enumerate(kinds)}  # as they need each other
     found = sorted(world.objects.items(), key=lambda each: (rank[each[0][0]], each[0]))
@@ -106,5 +106,5 @@ def _footer(status: Object, total: int, ready: int) -> list[Text]:
     lines += [Text(clean(reason), style="yellow") for reason in status["notReady"]]
     return [
         *lines,
-        Text(f"{ready} of {total} ready   {status['apiserver']}   Ctrl-C stops the daemon, what it made stays", style="dim"),
+        Text(f"{ready} of {total} ready   {status['apiserver']}   {status['hint']}", style="dim"),
     ]

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from reconciler.cli.errors import UsageError
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "bold": "1", "dim": "2"}
 
@@ -78,3 +80,10 @@ def note(message: str) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
+
+
+def agreed(question: str) -> bool:
+    """Ask, and take no for an answer to anything but y or yes. UsageError where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise UsageError("cannot ask: this is no terminal; see what it would do, then run it again with --yes")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from reconciler.cli.api import Api
@@ -87,7 +89,7 @@ class Follower:
     """Several kinds followed at once, each by a thread and a connection of its own; their changes come out of one queue."""
 
     def __init__(self, api: Api, kinds: list[Kind], namespace: str | None, query: dict[str, Any] | None = None) -> None:
-        self._queue: queue.Queue[Change | BaseException] = queue.Queue(maxsize=10_000)
+        self._queue: queue.SimpleQueue[Change | BaseException] = queue.SimpleQueue()  # the one that an interrupt cannot break
         for kind in kinds:
             threading.Thread(target=self._run, args=(api.another(), kind, namespace, query), daemon=True).start()
 
@@ -107,6 +109,30 @@ class Follower:
         if isinstance(found, BaseException):
             raise found
         return found
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Within this, Ctrl-C (and SIGTERM, where it is handled, too) comes out of `next`, a second one out of anywhere.
+
+        An exception that a signal raises wherever Python happens to be is lost if that is a destructor or a callback.
+        """
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = {number: handler for number, handler in before.items() if callable(handler)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        def take(number: int, frame: object) -> None:
+            restore()
+            self._queue.put(KeyboardInterrupt())
+
+        for number in before:
+            signal.signal(number, take)
+        try:
+            yield
+        finally:
+            restore()
 
 
 class World:

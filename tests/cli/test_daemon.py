@@ -148,6 +148,18 @@ def test_in_the_foreground_it_lives_as_long_as_the_command(installed: Cli, specs
     assert not alive(pid)
 
 
+def test_who_joins_a_daemon_leaves_it_running(installed: Cli, specs: Path) -> None:
+    """A second `anneal up` shows the table of the daemon that runs, says what Ctrl-C does there, and ends alone."""
+    assert installed("up", "-d", str(specs)).code == 0
+    pid = pid_of(installed)
+    screen = installed.terminal("up", str(specs), size=(100, 30))
+    screen.until("machine/laptop   True")
+    screen.until("Ctrl-C leaves, the daemon goes on")
+    screen.write("\x03")
+    assert screen.end() == 130
+    assert alive(pid)
+
+
 def test_without_a_terminal_the_foreground_ends_on_sigterm(installed: Cli, specs: Path) -> None:
     """As a service or a container runs it: the log goes to stderr, SIGTERM stops the daemon too."""
     running = installed.start("up", str(specs))

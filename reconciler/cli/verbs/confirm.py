@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from reconciler.cli import terminal
@@ -47,7 +46,7 @@ def run(argv: list[str]) -> int:
         print("\n".join(_lines(each)))
     if args.dry_run:
         return OK
-    if not args.yes and not _asked():
+    if not args.yes and not terminal.agreed("Go ahead?"):
         terminal.note("Nothing was confirmed; what is there stays.")
         return FAILURE
     ask_daemon(api, "POST", "/confirm", body={**body, "dryRun": False})
@@ -63,9 +62,3 @@ def _lines(each: dict[str, Any]) -> list[str]:
         f"Source {each['source']}: {len(removals)} object{'s' * (len(removals) != 1)} to be removed, with all they made outside:"
     )
     return [head, *(terminal.paint(f"  - {name}", "red") for name in removals)]
-
-
-def _asked() -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError("cannot ask: this is no terminal; read the list, then run it again with --yes")
-    return input("Go ahead? [y/N] ").strip().lower() in ("y", "yes")

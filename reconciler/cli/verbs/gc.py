@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from reconciler.cli import terminal
 from reconciler.cli.args import Parser
 from reconciler.cli.connect import ask_daemon, open_daemon
-from reconciler.cli.errors import FAILURE, OK, UsageError
+from reconciler.cli.errors import FAILURE, OK
 from reconciler.cli.identity import add_flags, identities
 
 
@@ -47,7 +46,7 @@ def run(argv: list[str]) -> int:
         print("\n".join(terminal.paint(f"  - {row['kind']} {row['id']}  {terminal.clean(row['name'])}", "red") for row in rows))
     if args.dry_run:
         return OK
-    if not args.yes and not _asked():
+    if not args.yes and not terminal.agreed("Remove all of it?"):
         terminal.note("Nothing was removed.")
         return FAILURE
     removed = [
@@ -56,9 +55,3 @@ def run(argv: list[str]) -> int:
     ]  # fmt: skip
     print(f"Removed {len(removed)}.")
     return OK
-
-
-def _asked() -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError("cannot ask: this is no terminal; read the list, then run it again with --yes")
-    return input("Remove all of it? [y/N] ").strip().lower() in ("y", "yes")

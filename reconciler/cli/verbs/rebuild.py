@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
+from reconciler.cli import terminal
 from reconciler.cli.args import Parser
 from reconciler.cli.connect import open_api
 from reconciler.cli.errors import FAILURE, OK, UsageError
 from reconciler.cli.targets import parse, read
 
 ANNOTATION = "anneal.dev/rebuild"
+"""`specs.meta.REBUILD_ANNOTATION`, which would take 0.2 s to import."""
 MANAGER = "anneal-rebuild"
 
 
@@ -44,7 +45,8 @@ def run(argv: list[str]) -> int:
             if not obj["spec"].get("openstack") or obj["spec"].get("managementPolicy") == "unmanaged":
                 raise UsageError(f"cannot rebuild machine/{name}: only what anneal manages on OpenStack can be")
             machines.append((target.kind, obj["metadata"]))
-    if not args.yes and not _asked([str(meta["name"]) for _, meta in machines]):
+    names = ", ".join(meta["name"] for _, meta in machines)
+    if not args.yes and not terminal.agreed(f"What is on the local disk of {names} will be lost. Go on?"):
         return FAILURE
     value = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for kind, meta in machines:
@@ -53,9 +55,3 @@ def run(argv: list[str]) -> int:
         api.request("PATCH", path, {"fieldManager": MANAGER}, body=body, content_type="application/merge-patch+json")
         print(f"machine/{meta['name']} will be rebuilt; `anneal get mch/{meta['name']} -w` shows how it goes")
     return OK
-
-
-def _asked(names: list[str]) -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError("cannot ask: this is no terminal; run it again with --yes")
-    return input(f"What is on the local disk of {', '.join(names)} will be lost. Go on? [y/N] ").strip().lower() in ("y", "yes")

@@ -80,7 +80,7 @@ def _join(args: argparse.Namespace, home: Home, pid: int, folders: list[str]) ->
     if not args.detach and terminal.is_terminal():
         from reconciler.cli.live import show
 
-        show(home, lambda: process.running(home) == pid)
+        show(home, lambda: process.running(home) == pid, "Ctrl-C leaves, the daemon goes on")
     return code
 
 
@@ -114,7 +114,7 @@ def _foreground(args: argparse.Namespace, home: Home, folders: list[str]) -> int
         if watched:
             from reconciler.cli.live import show
 
-            show(home, lambda: child.poll() is None)
+            show(home, lambda: child.poll() is None, "Ctrl-C stops the daemon, what it made stays")
         else:
             sys.stdout.flush()
             child.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drivers.contract import Done
+from reconciler.cli.verbs import rebuild
 from reconciler.kinds.openstack.plan import plan
 from reconciler.kinds.openstack.wish import Wish
 from specs.machine import Machine
@@ -67,3 +68,8 @@ def test_the_request_is_an_annotation_of_any_text():
     assert one != other
     assert max(map(len, (one, other))) <= 255, "as long as a value of metadata may be"
     assert asked({}) == asked({REBUILD_ANNOTATION: ""}) == ""
+
+
+def test_the_command_writes_what_the_kind_reads():
+    """The command line has the annotation's name of its own: importing the kinds would take longer than all it does."""
+    assert rebuild.ANNOTATION == REBUILD_ANNOTATION
