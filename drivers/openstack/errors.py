@@ -11,19 +11,19 @@ import orjson
 from drivers.contract import (
     Ambiguous,
     CertificateInvalid,
-    Conflict,
     CredentialsInvalid,
     DriverError,
-    Forbidden,
     InvalidConfiguration,
-    QuotaExceeded,
-    RateLimited,
     Unreachable,
 )
-from drivers.simulated.errors import LONGEST, retry_after
+from drivers.httperrors import LONGEST, Advice, refusal
 
 QUOTA = re.compile(r"quota|maximum number of .* exceeded|limit exceeded|no more (ip )?addresses", re.IGNORECASE)
 """What Nova (403), Neutron (409) and Cinder (413) say of a quota. A policy is 403 too: only the text tells them apart."""
+REFUSAL = Advice(
+    credentials="check what clouds.yaml holds, and whether the account still exists",
+    gone="something that it needs is gone, looking again",
+)
 REQUEST_ID = ("X-Openstack-Request-Id", "X-Compute-Request-Id")
 
 
@@ -32,30 +32,8 @@ def classify(
 ) -> DriverError:
     """The error for an answer that is not 2xx. `doing` is "create server \"w-1\""; `secrets` are never repeated."""
     words = said(body, secrets)
-    after = retry_after(headers)
-    kind, advice = _class(status, quota=QUOTA.search(words) is not None, after=after, mutating=mutating)
-    request = next((headers[name] for name in REQUEST_ID if name in headers), None)
-    return kind(f'cannot {doing}: the cloud says: "{words}" ({status}); {advice}', retry_after=after, request_id=request)
-
-
-def _class(status: int, *, quota: bool, after: float | None, mutating: bool) -> tuple[type[DriverError], str]:
-    if status >= 500:
-        lost = "whether it took place is unknown, looking again"
-        return (Ambiguous, lost) if mutating else (Unreachable, "asking again")
-    match status:
-        case 401:
-            return CredentialsInvalid, "check what clouds.yaml holds, and whether the account still exists"
-        case 403 | 409 | 413 if quota:
-            return QuotaExceeded, "raise the quota, or ask for less"
-        case 403:
-            return Forbidden, "give the account a role that may do this"
-        case 429 | 413:
-            return RateLimited, f"going on after {after:g} s" if after else "going on more slowly"
-        case 409 | 412:
-            return Conflict, "looking again"
-        case 404 | 410 if mutating:
-            return Conflict, "something that it needs is gone, looking again"
-    return InvalidConfiguration, "change the spec"
+    quota, request = QUOTA.search(words) is not None, next((headers[name] for name in REQUEST_ID if name in headers), None)
+    return refusal(doing, status, words, headers, REFUSAL, mutating=mutating, quota=quota, request_id=request)
 
 
 def said(body: bytes, secrets: tuple[str, ...] = ()) -> str:

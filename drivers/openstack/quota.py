@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from drivers.contract import Forbidden, InvalidConfiguration, Unreachable
@@ -30,9 +31,9 @@ async def usage(client: CloudClient) -> list[Use]:
 
     Raises DriverError if the compute service does not answer.
     """
-    found = await _read(client, "compute", "/limits", _servers)
+    found = await _read(client, "compute", "/limits", partial(_limits, names=COMPUTE))
     path = f"/quotas/{await client.project()}/details"
-    for service, where, read in (("network", path, _details), ("volume", "/limits", _volumes)):
+    for service, where, read in (("network", path, _details), ("volume", "/limits", partial(_limits, names=VOLUME))):
         try:
             found += await _read(client, service, where, read)
         except (InvalidConfiguration, Forbidden):  # there is no such service, or it tells only administrators
@@ -56,14 +57,6 @@ def _limits(body: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> It
     for resource, (used, limit) in names.items():
         if used in absolute and limit in absolute:
             yield Use(resource, int(absolute[used]), _most(absolute[limit]))
-
-
-def _servers(body: Mapping[str, Any]) -> Iterator[Use]:
-    yield from _limits(body, COMPUTE)
-
-
-def _volumes(body: Mapping[str, Any]) -> Iterator[Use]:
-    yield from _limits(body, VOLUME)
 
 
 def _details(body: Mapping[str, Any]) -> Iterator[Use]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote
@@ -23,7 +24,7 @@ ALONE, THINGS_PER_CALL = 2, 50
 that build, looked at alone each second, took more of a cloud than building them did."""
 
 
-class TableDriver(Generic[Live]):
+class TableDriver(ABC, Generic[Live]):
     """One table of one service. Subclasses say how a thing is read, made and changed.
 
     A create sends Step.change with name and tags; an update does what the subclass's `update` makes of Step.change.
@@ -84,17 +85,17 @@ class TableDriver(Generic[Live]):
 
     # --- what subclasses say ------------------------------------------------------------------------------------------
 
+    @abstractmethod
     async def creation(self, step: Step, intent: Intent) -> tuple[str, str, Any]:
         """Method, path and body of the one call that creates, tags included."""
-        raise NotImplementedError
 
+    @abstractmethod
     def update(self, step: Step, ref: str, intent: Intent) -> tuple[str, str, str, Any]:
         """Service, method, path and body of the one call that changes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parse(self, row: Mapping[str, Any]) -> Live:
         """A row as a value."""
-        raise NotImplementedError
 
     def query(self, owner: Owner | None) -> Mapping[str, Any]:
         """What narrows a list to an owner's things, or to the installation's. What else it lets through does no harm."""

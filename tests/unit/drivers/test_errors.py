@@ -14,7 +14,8 @@ from drivers.contract import (
     RateLimited,
     Unreachable,
 )
-from drivers.simulated.errors import LONGEST, classify, retry_after, said
+from drivers.httperrors import LONGEST, retry_after
+from drivers.simulated.errors import classify, said
 
 CASES = [
     (400, "Invalid flavorRef", True, InvalidConfiguration),
