@@ -28,9 +28,11 @@ def fetch(config: Config, digest: str, *, verify: bool = False) -> Path:
     """The folder of a model on this machine; with `verify`, every byte of it is hashed. Raises ModelUnusable."""
     from modelstore import manifest
     from modelstore.store import Store
+    from serving import archives
 
     try:
-        folder = Store(config.store).path(digest)
+        packed = config.store.startswith(archives.SCHEME)
+        folder = archives.folder_of(config, digest) if packed else Store(config.store).path(digest)
         if verify:
             manifest.verify(folder, digest)
     except (ModelError, OSError, ValueError) as error:

@@ -1,7 +1,8 @@
 """Whether a model can be served here: `python -m serving.preflight --config FILE --digest D --out result.json`.
 
 In the very environment that would serve it: it is fetched, verified and loaded, its golden rows are predicted, and single rows
-are timed. The result is a file, written whole; the exit code is 0 if it is ok, 1 if not, 2 if it could not be tried.
+are timed. The result is a file, written whole (with `--out -` a line that is printed); the exit code is 0 if it is ok, 1 if
+not, 2 if it could not be tried.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from serving.starting import start
 
 LIBRARIES = {"onnx": ("onnxruntime", "numpy"), "sklearn": ("scikit-learn", "numpy", "skops")}
 WARM, TIMED = 5, 200
+MARK = "RESULT "
+"""Begins the line with the result where it is printed."""
 TIMED_SECONDS = 5.0
 
 
@@ -94,6 +97,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args, config = start(parser, argv)
     result = check(config, args.digest)
+    if str(args.out) == "-":
+        sys.stdout.write(f"{MARK}{orjson.dumps(result).decode()}\n")
+        return 0 if result["ok"] else 1
     fresh = args.out.with_suffix(".new")
     fresh.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     fresh.replace(args.out)

@@ -8,10 +8,12 @@ from pydantic import Field, model_validator
 
 from specs.dataset import Digest
 from specs.meta import Column, Counter, Model, Names, ObjectName, Quantity, Resource, Rule, Status, Timestamp
+from specs.model_deployment_swarm import Pinned, SwarmServing
 from specs.references import CredentialsRef, ObjectRef
 
 SOURCES = ("from_experiment", "model_version_ref")
-PROVIDERS = ("local",)
+PROVIDERS = ("local", "swarm")
+OWN_BROKER = "cannot be honoured by the provider swarm, which brings a RabbitMQ of its own: see swarm.broker"
 
 
 class LocalServing(Model):
@@ -121,12 +123,14 @@ class ModelDeploymentSpec(Model):
 
     local: LocalServing | None = None
     """As processes on this machine."""
+    swarm: SwarmServing | None = None
+    """As services on a Docker Swarm."""
     predictor: Predictor
     """The workers and their model."""
     web: Web = Web()
     """The web app."""
     broker: Broker | None = None
-    """What carries requests; null: files of this machine."""
+    """What carries requests; null: files of this machine. The provider swarm brings a RabbitMQ of its own."""
     limits: ServingLimits = ServingLimits()
     """What the web app takes in."""
     progress_deadline_seconds: Annotated[int, Field(ge=10, le=86_400)] = 120
@@ -141,6 +145,8 @@ class ModelDeploymentSpec(Model):
         present = [name for name in PROVIDERS if getattr(self, name) is not None]
         if len(present) != 1:
             raise ValueError(f"exactly one provider of {', '.join(PROVIDERS)} must be set, not {len(present)}")
+        if self.swarm is not None and self.broker is not None:
+            raise ValueError(f"broker {OWN_BROKER}")
         return self
 
 
@@ -151,14 +157,16 @@ class RevisionStatus(Model):
     """Its number: counts up."""
     digest: Digest
     """Its model."""
+    image: Pinned | None = None
+    """The image that it is served with; null: this machine's own environment."""
     model_version: Annotated[str, Field(max_length=63)] | None = None
     """Its ModelVersion."""
     state: Literal["Pending", "Serving", "Superseded", "Failed"]
     """Whether it is served. A failed one is not tried again until the spec changes."""
     generation: Counter | None = None
     """The generation of the spec under which it failed."""
-    reason: Literal["PreflightFailed", "RolloutFailed"] | None = None
-    """What failed: trying it out, or starting its workers."""
+    reason: Literal["PreflightFailed", "RolloutFailed", "RolledBack"] | None = None
+    """What failed: trying it out, starting its workers, or serving: then the one before got the requests back."""
     engine: Annotated[str, Field(max_length=63)] | None = None
     """What predicts: onnx or sklearn."""
     created_time: Timestamp | None = None
@@ -209,6 +217,8 @@ class ModelDeploymentStatus(Status):
     """What was served, newest last."""
     challenger: ChallengerStatus | None = None
     """How the latest model compares."""
+    pins: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=8)] | None = None
+    """Where what keeps data is at home: broker and store, each with the id of its node."""
     resolved: Annotated[dict[str, Any], Field(max_length=64)] | None = None
     """The inputs that it was made with."""
 
@@ -228,7 +238,10 @@ class ModelDeployment(Resource):
         Column("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "Where it answers, or the deepest cause"),
     )
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("spec", "[has(self.local)].filter(x, x).size() == 1", "exactly one provider of local must be set"),
+        Rule("spec", "[has(self.local), has(self.swarm)].filter(x, x).size() == 1",
+             "exactly one provider of local, swarm must be set"),
+        Rule("spec", "!(has(self.swarm) && has(self.broker))",
+             f"broker {OWN_BROKER}"),
         Rule("spec.predictor.model", "[has(self.fromExperiment), has(self.modelVersionRef)].filter(x, x).size() == 1",
              "exactly one of fromExperiment, modelVersionRef must be set"),
         Rule("spec.broker.credentialsRef",

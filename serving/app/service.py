@@ -17,6 +17,7 @@ from typing import IO
 import structlog
 
 from modelstore.signature import Signature
+from serving import routes
 from serving.broker.celery import BrokerDown, Publisher, make
 from serving.broker.replies import Inbox, inbox
 from serving.coalesce import Coalescer, Moved
@@ -112,7 +113,7 @@ class Service:
     _sweeping: IO[str] | None = None
 
     def __post_init__(self) -> None:
-        self.routes = Routes(self.config.routes_file)
+        self.routes = routes.connect(self.config)
         self.library = Library(self.config)
         self.records = connect(self.config)
         self._intake = Intake(self._commit)

@@ -1,0 +1,128 @@
+"""The provider `swarm` of a ModelDeployment: which services on which Swarm, and how one revision gives way to the next."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from specs.meta import Model, Quantity
+from specs.references import ObjectRef
+
+Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[a-z0-9][-._:/a-zA-Z0-9]*(@sha256:[0-9a-f]{64})?$")]
+"""An image as Docker names it."""
+Pinned = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[a-z0-9][-._:/a-zA-Z0-9]*@sha256:[0-9a-f]{64}$")]
+"""An image by its digest: the same bytes on every node and after every restart."""
+Constraint = Annotated[str, Field(min_length=3, max_length=255, pattern=r"^[-._a-zA-Z0-9]+ ?(==|!=) ?[-._:/a-zA-Z0-9]+$")]
+"""A placement constraint as Docker writes it: `node.labels.disk == ssd`."""
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
+
+
+class Amounts(Model):
+    """Of CPU and memory."""
+
+    cpu: Quantity | None = None
+    """Cores, such as "500m"."""
+    memory: Quantity | None = None
+    """Memory, such as "512Mi"."""
+
+
+class TaskResources(Model):
+    """What one task of a service takes."""
+
+    limits: Amounts = Amounts()
+    """The most."""
+    requests: Amounts = Amounts()
+    """What is set aside for it: a node without so much is not chosen."""
+
+
+class LogDriver(Model):
+    """Where the services' output goes."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[-._a-zA-Z0-9/:]+$")] = "json-file"
+    """Docker's name of the driver."""
+    options: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=32)] = {"max-size": "10m"}
+    """Its options."""
+
+
+class SwarmWeb(Model):
+    """The web service."""
+
+    replicas: Annotated[int, Field(ge=1, le=64)] = 2
+    """Tasks; each has `web.workers` processes."""
+    resources: TaskResources = TaskResources()
+    """What each may take."""
+
+
+class SwarmWorkers(Model):
+    """The workers' services, one for each revision; their number is predictor.minReplicas."""
+
+    resources: TaskResources = TaskResources()
+    """What each may take; the model's own memory is limited by predictor.resources."""
+
+
+class SwarmBroker(Model):
+    """RabbitMQ of the deployment's own."""
+
+    image: Image = "rabbitmq:4"
+    """Its image."""
+    resources: TaskResources = TaskResources()
+    """What it may take."""
+
+
+class SwarmStore(Model):
+    """Redis of the deployment's own: accepted requests, results, the routing table. Written to disk before it answers."""
+
+    image: Image = "redis:8"
+    """Its image."""
+    resources: TaskResources = TaskResources()
+    """What it may take."""
+
+
+class SwarmEntry(Model):
+    """HAProxy, where requests come in."""
+
+    image: Image = "haproxy:3.2"
+    """Its image."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8437
+    """The port on the nodes."""
+    resources: TaskResources = TaskResources()
+    """What it may take."""
+
+
+class Strategy(Model):
+    """How requests go over from one revision to the next."""
+
+    type: Literal["rolling", "blueGreen"] = "blueGreen"
+    """blueGreen: all requests at once. rolling: by and by, as `steps` says."""
+    steps: Annotated[list[Annotated[int, Field(ge=1, le=99)]], Field(min_length=1, max_length=10)] = [10, 50]
+    """rolling: the new revision's shares in percent, in growing order, before it gets all of them."""
+    step_seconds: Seconds = 10
+    """rolling: how long each share stays."""
+    bake_seconds: Seconds = 30
+    """So long after it got all requests, the revision before stays ready: if the new one fails meanwhile, they go back to it."""
+
+
+class SwarmServing(Model):
+    """Services on a Docker Swarm: they outlive the daemon."""
+
+    cluster_ref: ObjectRef
+    """The SwarmCluster, in the same namespace."""
+    image: Pinned
+    """The serving image, by digest; `anneal image build` makes and pushes one."""
+    constraints: Annotated[list[Constraint], Field(max_length=16)] = []
+    """Where tasks may run."""
+    web: SwarmWeb = SwarmWeb()
+    """The web service."""
+    workers: SwarmWorkers = SwarmWorkers()
+    """The workers."""
+    broker: SwarmBroker = SwarmBroker()
+    """What carries requests."""
+    store: SwarmStore = SwarmStore()
+    """What keeps requests, results and routes."""
+    entry: SwarmEntry = SwarmEntry()
+    """Where requests come in."""
+    strategy: Strategy = Strategy()
+    """How one revision gives way to the next."""
+    log_driver: LogDriver = LogDriver()
+    """Where the services' output goes."""

@@ -1,0 +1,67 @@
+"""A theatre whose deployment is on the test Swarm: what tests of rollouts there play with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from reconciler.client import Object, ours
+from tests.support.load import Load
+from tests.support.swarmlab import TALLY, SwarmLab
+from tests.support.theatre import NAME, ROW, Stage, quiet, status
+
+PORT = 8437
+RATE = 100
+PATIENCE = 300.0
+DEPLOYMENTS, CLUSTERS = ours("modeldeployments"), ours("swarmclusters")
+
+
+def on_swarm(lab: SwarmLab, replicas: int = 2, strategy: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """A ModelDeployment's spec: on this Swarm, following the Experiment."""
+    parts = {
+        name: {"image": lab.images[image]} for name, image in (("broker", "rabbitmq"), ("store", "redis"), ("entry", "haproxy"))
+    }
+    swarm = {"clusterRef": {"name": NAME}, "image": lab.images["serving"], "strategy": strategy or {"bakeSeconds": 15}, **parts}
+    model = {"fromExperiment": {"name": NAME}}
+    predictor = {"minReplicas": replicas, "model": model, "timeout": 30}
+    return {"swarm": swarm | more, "web": {"workers": 1}, "predictor": predictor, "progressDeadlineSeconds": 240}
+
+
+async def serves(at: Stage, model: str) -> Object:
+    """Wait until this model is served on the Swarm, and nothing more is to do."""
+    digest = at.models[model]
+    return await at.until(lambda obj: status(obj).get("digest") == digest and quiet(obj), PATIENCE)
+
+
+async def failed(at: Stage, reason: str, revision: int) -> dict[str, Any]:
+    """Wait until a revision failed for this reason; its row."""
+
+    def row(obj: Object) -> dict[str, Any] | None:
+        rows = [row for row in status(obj).get("revisions", ()) if row["revision"] >= revision and row["state"] == "Failed"]
+        return next((row for row in rows if row.get("reason") == reason), None)
+
+    found = await at.until(lambda obj: row(obj) and quiet(obj), PATIENCE)
+    answer = row(found)
+    assert answer is not None
+    return answer
+
+
+@contextmanager
+def crowd(lab: SwarmLab, node: int = 2) -> Iterator[Load]:
+    """A hundred requests a second to one node's port, from the block's beginning to its end, counted in the suite's tally."""
+    load = Load(f"http://{lab.addresses[node]}:{PORT}", ROW, rate=RATE)
+    with load:
+        yield load
+    TALLY.requests += load.answered + len(load.failures)
+    TALLY.failed += len(load.failures)
+
+
+def kill_one(lab: SwarmLab, part: str) -> None:
+    """kill -9 of one running container of a service, wherever it runs."""
+    for n in lab.addresses:
+        api = lab.api(n)
+        for row in api.containers(filters={"name": f"service-{part}", "status": "running"}):
+            api.kill(row["Id"])
+            return
+    raise AssertionError(f"no container of {part} runs")
