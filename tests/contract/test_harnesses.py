@@ -13,6 +13,7 @@ METHODS = {
     Hook.SEVERAL_AT_ONCE: ("reads",),
     Hook.LOSE_ANSWERS: ("broken", "honest"),
     Hook.LATE: ("pass_time",),
+    Hook.TWICE: ("pass_time",),
     Hook.MEDDLE: ("meddle", "tags"),
     Hook.ROTATE: ("rotate",),
 }

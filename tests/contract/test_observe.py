@@ -9,6 +9,8 @@ from drivers.contract import Absent, Duplicate, Foreign, Present, Survey, Unknow
 from tests.contract.harness import Hook, needs, owner
 
 OURS = owner()
+CLOCK_SECONDS = 1.0
+"""Clouds write down when a thing was made in whole seconds."""
 BLINDNESS = ["unauthorized", "forbidden", "unavailable", "rate_limited", "drop_before", "garbage", "hang"]
 
 
@@ -85,7 +87,9 @@ async def test_what_others_deleted_is_absent(harness, driver):
 @pytest.mark.parametrize("recorded", [None, 0, 1], ids=["none recorded", "the older recorded", "the younger recorded"])
 async def test_of_two_with_our_tag_the_recorded_one_is_kept(harness, driver, recorded):
     """Duplicate: keep the recorded one, else the oldest; the other is named as extra."""
-    refs = [await driver.apply(*harness.create(OURS)) for _ in range(2)]
+    first = await driver.apply(*harness.create(OURS))
+    harness.pass_time(CLOCK_SECONDS)
+    refs = [first, await driver.apply(*harness.create(OURS))]
     seen = await look(driver, harness, None if recorded is None else refs[recorded])
     assert isinstance(seen, Duplicate)
     assert seen.keep.ref == refs[recorded or 0]

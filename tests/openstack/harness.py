@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -159,6 +160,10 @@ class RealCloud:
             proxy.honest()
         if wait:
             self.real.quiet()
+
+    def pass_time(self, seconds: float) -> None:
+        """There is only the one clock."""
+        time.sleep(seconds)
 
     def meddle(self, verb: str, ref: str = "", **fields: Any) -> str:
         """As a person in Horizon."""
