@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from selenium.webdriver.common.by import By
+
 from reconciler.client import Object, ours
+from tests.support.browser import browser
 from tests.support.load import Load
 from tests.support.swarmlab import TALLY, SwarmLab
 from tests.support.theatre import NAME, ROW, Stage, quiet, status
@@ -55,6 +58,14 @@ def crowd(lab: SwarmLab, node: int = 2) -> Iterator[Load]:
         yield load
     TALLY.requests += load.answered + len(load.failures)
     TALLY.failed += len(load.failures)
+
+
+def predicted_by_browser(url: str) -> str:
+    """What the page answers to somebody who clicks: the example that it is filled with, predicted."""
+    with browser() as chromium:
+        chromium.get(url)
+        chromium.driver.find_element(By.XPATH, "//button[normalize-space()='Predict']").click()
+        return str(chromium.one("#answer").text)
 
 
 def kill_one(lab: SwarmLab, part: str) -> None:

@@ -8,12 +8,20 @@ from typing import Any
 
 import pytest
 import requests
-from selenium.webdriver.common.by import By
 
-from tests.support.browser import browser
 from tests.support.daemon import DaemonProcess, condition_of, until
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.swarmstage import CLUSTERS, PATIENCE, PORT, crowd, failed, kill_one, on_swarm, serves
+from tests.support.swarmstage import (
+    CLUSTERS,
+    PATIENCE,
+    PORT,
+    crowd,
+    failed,
+    kill_one,
+    on_swarm,
+    predicted_by_browser,
+    serves,
+)
 from tests.support.theatre import NAME, SEEDS, Stage, asked, cleared, experiment, quiet, stage, status, theatre
 
 NOWHERE = "@sha256:" + "0" * 64
@@ -59,14 +67,6 @@ async def test_a_finished_experiment_is_served_by_every_node(at: Stage, lab: Swa
         assert answer.status_code == 200, answer.text
         assert answer.json()["model"]["digest"] == status(obj)["digest"]
     assert await asyncio.to_thread(predicted_by_browser, status(obj)["url"]) in {"Adelie", "Chinstrap", "Gentoo"}
-
-
-def predicted_by_browser(url: str) -> str:
-    """What the page answers to somebody who clicks: the example that it is filled with, predicted."""
-    with browser() as chromium:
-        chromium.get(url)
-        chromium.driver.find_element(By.XPATH, "//button[normalize-space()='Predict']").click()
-        return str(chromium.one("#answer").text)
 
 
 @pytest.mark.parametrize("strategy", [{"type": "blueGreen"}, {"type": "rolling", "steps": [20, 60], "stepSeconds": 3}], ids=str)
