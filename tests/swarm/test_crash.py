@@ -120,7 +120,7 @@ def portrait(lab: SwarmLab, obj: Object | None) -> Portrait:
 async def test_a_daemon_that_is_killed_at_each_of_its_calls_ends_as_one_that_is_not(
     at: Stage, lab: SwarmLab, clean: tuple[Portrait, Portrait, Portrait], phase: str
 ) -> None:
-    """First deployment, rollout at a hundred requests a second without a failed one, deletion: after each, the Swarm holds what it
-    holds after a run in peace, and nothing twice."""
+    """First deployment, rollout at a hundred requests a second without a failed one, deletion: after each, the Swarm holds what
+    it holds after a run in peace, and nothing twice."""
     assert await _life(at, lab, phase) == clean
     assert clean[2] == {"services": {}, "others": []}

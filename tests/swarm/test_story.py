@@ -33,7 +33,7 @@ def here(text: str, lab: SwarmLab) -> str:
 
 
 def test_a_finished_experiment_rolls_out_to_the_swarm_as_a_file_edit_does(tmp_path: Path, lab: SwarmLab) -> None:
-    """examples/swarm, with this Swarm's names in it, is all: table, Ray, search, model, services, and a click in a browser predicts.
+    """examples/swarm, with this Swarm's names in it, is all: table, Ray, search, model, services, a click in a browser.
 
     Then the table is corrected: what is learned from it serves by itself, at a hundred requests a second without one failure.
     """
