@@ -52,9 +52,9 @@ def images(lab: SwarmLab) -> dict[str, str]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def served(at: Stage, lab: SwarmLab) -> AsyncIterator[dict[str, Any]]:
-    """The row of the revision that serves; it does so again afterwards."""
-    obj = await at.deployment()
-    yield next(row for row in status(obj)["revisions"] if row["state"] == "Serving")
+    """The row of the revision that serves, and the number of the next one; it serves again afterwards."""
+    rows = status(await at.deployment())["revisions"]
+    yield next(row for row in rows if row["state"] == "Serving") | {"next": max(row["revision"] for row in rows) + 1}
     if not at.daemon.alive:
         await at.daemon.start()
     await at.show("good")
@@ -106,7 +106,7 @@ async def test_a_bad_image_costs_nobody_a_request(
     """No failed request; the one before serves on; RolledBack names both digests; three restarts of the daemon try nothing."""
     with crowd(lab) as load:
         await at.edit("modeldeployments", {"swarm": {"image": images[how], "strategy": strategy}})
-        row = await failed(at, reason, served["revision"] + 1)
+        row = await failed(at, reason, served["next"])
         before = load.revisions[served["revision"]]
         await until(lambda: load.revisions[served["revision"]] > before + RATE, PATIENCE, lambda: "nobody is answered")
     TALLY.rollouts += 1
@@ -129,7 +129,7 @@ async def test_a_model_that_fails_its_preflight_costs_nobody_a_request(
     with crowd(lab) as load:
         await at.show("broken")
         await at.edit("modeldeployments", {"rollout": {"promote": at.models["broken"]}})
-        row = await failed(at, "PreflightFailed", served["revision"] + 1)
+        row = await failed(at, "PreflightFailed", served["next"])
     TALLY.rollouts += 1
     assert load.failures == []
     assert set(load.revisions) == {served["revision"]}
@@ -151,7 +151,7 @@ async def test_bad_or_late_answers_cost_a_revision_its_requests(
     )  # what such a model itself answers is no failure of the Swarm
     with load:
         await at.edit("modeldeployments", {"swarm": {"image": images[how], "strategy": strategy}})
-        row = await failed(at, "RolledBack", served["revision"] + 1)
+        row = await failed(at, "RolledBack", served["next"])
         wrong, before = len(load.failures), load.revisions[served["revision"]]
         await until(lambda: load.revisions[served["revision"]] > before + RATE, PATIENCE, lambda: "nobody is answered")
     TALLY.rollouts += 1
