@@ -97,10 +97,10 @@ class Analysis(Model):
     """
 
     min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 100
-    """So many answers of a revision are judged; fewer say nothing."""
+    """So many answers of a revision are judged by their errors, five times as many by their latency; fewer say nothing."""
     max_error_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The largest share of its answers that may be errors (5xx), unless those of the revision before are as many."""
-    max_latency_ms: Annotated[int, Field(ge=1, le=600_000)] = 500
+    max_latency_ms: Annotated[int, Field(ge=1, le=600_000)] = 1000
     """The 99th percentile of its latency may be so long in any case."""
     max_latency_ratio: Annotated[float, Field(ge=1, le=1000)] = 2.0
     """Beyond that, so many times as long as that of the revision before."""

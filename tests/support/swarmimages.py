@@ -40,7 +40,7 @@ from serving import predicting
 _predict = predicting.Worker._predict
 
 def _late(self, columns):
-    time.sleep(1.5)
+    time.sleep(2)
     return _predict(self, columns)
 
 predicting.Worker._predict = _late

@@ -18,6 +18,8 @@ from tests.support.theatre import NAME, ROW, Stage, quiet, status
 PORT = 8437
 RATE = 100
 PATIENCE = 300.0
+CALM = {"minRequests": 20, "maxLatencyMs": 10_000}
+"""What a revision's answers may be like where a machine has much else to do."""
 DEPLOYMENTS, CLUSTERS = ours("modeldeployments"), ours("swarmclusters")
 
 
@@ -26,7 +28,8 @@ def on_swarm(lab: SwarmLab, replicas: int = 2, strategy: dict[str, Any] | None =
     parts = {
         name: {"image": lab.images[image]} for name, image in (("broker", "rabbitmq"), ("store", "redis"), ("entry", "haproxy"))
     }
-    swarm = {"clusterRef": {"name": NAME}, "image": lab.images["serving"], "strategy": strategy or {"bakeSeconds": 15}, **parts}
+    strategy = {"analysis": CALM} | (strategy or {"bakeSeconds": 15})
+    swarm = {"clusterRef": {"name": NAME}, "image": lab.images["serving"], "strategy": strategy, **parts}
     model = {"fromExperiment": {"name": NAME}}
     predictor = {"minReplicas": replicas, "model": model, "timeout": 30}
     return {"swarm": swarm | more, "web": {"workers": 1}, "predictor": predictor, "progressDeadlineSeconds": 240}

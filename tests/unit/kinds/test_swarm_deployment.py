@@ -125,7 +125,10 @@ def test_a_new_model_takes_over_without_a_gap(strategy: dict[str, Any]) -> None:
     assert seen == [{1: 100}, *steps, {2: 100}]
     assert "service/workers-1" not in there.things
     assert serving.model_part(A) not in there.things
-    assert [row["state"] for row in there.status["revisions"]] == ["Superseded", "Serving"]
+    first, second = there.status["revisions"]
+    assert (first["state"], second["state"]) == ("Superseded", "Serving")
+    assert first["servedFrom"] < first["servedUntil"] == second["servedFrom"]
+    assert "servedUntil" not in second
 
 
 def test_a_model_that_fails_its_preflight_changes_nothing_and_is_not_tried_again() -> None:
@@ -190,6 +193,8 @@ def test_workers_that_fail_while_they_serve_lose_the_requests() -> None:
     last = there.status["revisions"][-1]
     assert (last["state"], last["reason"], last["digest"]) == ("Failed", "RolledBack", B)
     assert "139" in last["message"]
+    assert last["servedFrom"] < last["servedUntil"]
+    assert "servedUntil" not in there.status["revisions"][0]
     assert condition(there, "Promoted")["reason"] == "RolledBack"
     assert "service/workers-2" not in there.things
     there.status["revisions"] = [row for row in there.status["revisions"] if row["revision"] == 1] + [last | {"state": "Pending"}]
@@ -205,8 +210,8 @@ ANALYSIS = {"minRequests": 100, "maxErrorRatio": 0.02, "maxLatencyMs": 200, "max
     ("old", "new", "said"),
     [
         (Tally(1000, 1, 20.0), Tally(100, 30, 20.0), "30 of its 100 answers are errors (30.0%, at most 2.0%; revision 1: 0.1%)"),
-        (Tally(1000, 0, 20.0), Tally(200, 0, 900.0), "take up to 900 ms (at most 200 ms; revision 1: 20 ms)"),
-        (Tally(1000, 0, 300.0), Tally(200, 0, 900.0), "take up to 900 ms (at most 600 ms; revision 1: 300 ms)"),
+        (Tally(1000, 0, 20.0), Tally(500, 0, 900.0), "take up to 900 ms (at most 200 ms; revision 1: 20 ms)"),
+        (Tally(1000, 0, 300.0), Tally(500, 0, 900.0), "take up to 900 ms (at most 600 ms; revision 1: 300 ms)"),
     ],
     ids=["errors", "late", "later than the one before"],
 )
@@ -232,11 +237,12 @@ def test_bad_or_late_answers_cost_a_revision_its_requests(old: Tally, new: Tally
     ("old", "new"),
     [
         (Tally(1000, 0, 20.0), Tally(99, 99, 9000.0)),
+        (Tally(1000, 0, 20.0), Tally(499, 0, 9000.0)),
         (Tally(1000, 300, 20.0), Tally(1000, 250, 20.0)),
         (Tally(1000, 0, 20.0), Tally(1000, 10, 150.0)),
         (Tally(1000, 0, 700.0), Tally(1000, 0, 1100.0)),
     ],
-    ids=["too few", "no worse than before", "within bounds", "not much later than the one before"],
+    ids=["too few", "too few for a percentile", "no worse than before", "within bounds", "not much later than the one before"],
 )
 def test_answers_that_say_nothing_against_it_let_a_revision_go_on(old: Tally, new: Tally) -> None:
     """Too few to judge, as bad as those before, or within the bounds."""
