@@ -17,7 +17,7 @@ from tests.support.theatre import NAME, ROW, Stage, quiet, status
 
 PORT = 8437
 RATE = 100
-PATIENCE = 300.0
+PATIENCE = 500.0
 CALM = {"minRequests": 20, "maxLatencyMs": 10_000}
 """What a revision's answers may be like where a machine has much else to do."""
 DEPLOYMENTS, CLUSTERS = ours("modeldeployments"), ours("swarmclusters")

@@ -101,7 +101,7 @@ async def test_a_model_that_fails_its_preflight_is_never_seen_by_anybody(at: Sta
     trial = service(lab, f"preflight-{row['revision']}")
     for _ in range(3):
         at.daemon.kill()
-        await at.daemon.start()
+        await at.daemon.start(seconds=PATIENCE)
         await at.until(quiet, PATIENCE)
     assert service(lab, f"preflight-{row['revision']}")["ID"] == trial["ID"]
     assert len([each for each in status(await at.deployment())["revisions"] if each["digest"] == row["digest"]]) == 1
@@ -155,7 +155,7 @@ async def test_a_daemon_that_is_killed_again_and_again_ends_its_rollout_all_the_
             if status(obj).get("digest") == at.models["better"] or lives == 20:
                 break
             at.daemon.kill()
-            await at.daemon.start()
+            await at.daemon.start(seconds=PATIENCE)
             lives += 1
         obj = await serves(at, "better")
     TALLY.rollouts += 1

@@ -17,7 +17,7 @@ from tests.support.swarmlab import TALLY, SwarmLab
 from tests.support.swarmstage import PATIENCE, crowd, on_swarm, serves
 from tests.support.theatre import NAME, SEEDS, Stage, cleared, experiment, quiet, stage, status, theatre
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
 ENOUGH = {"limits": {"memory": None}, "requests": {"memory": None}}
 
 
@@ -113,7 +113,7 @@ async def test_an_update_that_comes_to_no_end_is_begun_anew_once_and_then_stalle
         assert int(service(lab, "web")["Spec"]["TaskTemplate"]["ForceUpdate"]) == forced + 1
         version = service(lab, "web")["Version"]["Index"]
         at.daemon.kill()
-        await at.daemon.start()
+        await at.daemon.start(seconds=PATIENCE)
         await at.until(quiet, PATIENCE)
         assert service(lab, "web")["Spec"]["TaskTemplate"]["ForceUpdate"] == forced + 1
         assert await asyncio.to_thread(lambda: service(lab, "web")["Version"]["Index"]) >= version
