@@ -48,7 +48,10 @@ class Answers:
 
 
 class AnswersDriver(LookedAt):
-    """The entries of one Swarm. A reference is the port, and which revisions are asked for: "8437?revision=1&revision=2"."""
+    """The entries of one Swarm. A reference is the port, and which revisions are asked for: "8437?revision=1&revision=2".
+
+    Without a revision nobody is asked.
+    """
 
     def __init__(self, docker: Docker) -> None:
         self.name = f"swarm/answers@{docker.name}"
@@ -56,13 +59,14 @@ class AnswersDriver(LookedAt):
 
     async def observe(self, owner: Owner, ref: str | None, after: float, part: str = "") -> Observation[Answers]:
         """See the contract."""
-        assert ref is not None
+        port, _, query = (ref or "").partition("?")
+        if not ref or not query:
+            return Present(ref or "", Answers({}, "it was not asked yet"))
         try:
             rows = await self._docker.read("list nodes", lambda api: api.nodes())
         except DriverError as error:
             return Unknown(error)
         nodes = [node for node in map(node_of, rows) if node.state == "ready" and node.address]
-        port, _, query = ref.partition("?")
         return Present(ref, await asked([f"http://{node.address}:{port}{PATH}?{query}" for node in nodes]))
 
     async def close(self) -> None:

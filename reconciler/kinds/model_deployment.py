@@ -91,11 +91,11 @@ class ModelDeploymentKind:
         return {name: self.local.objects(OBJECTS[name]) for name in self.imported(obj) if name in OBJECTS}
 
     def imported(self, obj: ModelDeployment) -> Mapping[str, str]:
-        """Where the model comes from, the Swarm, and its entry while there are two revisions to be compared."""
+        """Where the model comes from; the Swarm, and the entry there."""
         source, space = obj.spec.predictor.model, common.namespace(obj)
         found = {"cluster": f"{space}/{obj.spec.swarm.cluster_ref.name}"} if obj.spec.swarm else {}
-        if (entry := swarm_judging.asked(obj)) is not None:
-            found[swarm_judging.PART] = entry
+        if obj.spec.swarm:
+            found[swarm_judging.PART] = swarm_judging.asked(obj)
         if source.from_experiment is not None:
             return found | {"experiment": f"{space}/{source.from_experiment.name}"}
         assert source.model_version_ref is not None

@@ -13,18 +13,17 @@ from specs.model_deployment import ModelDeployment
 from specs.model_deployment_swarm import Analysis
 
 PART = "answers"
-"""The part that is looked at while there are two revisions."""
+"""The part that is looked at; the entry is asked only while there are two revisions."""
 TAIL = 5
 """A percentile of 99 needs so many times the answers that a ratio needs: of a hundred it would be the slowest one alone."""
 
 
-def asked(obj: ModelDeployment) -> str | None:
-    """Where and of which revisions the entry is asked; None while nothing is to be compared."""
+def asked(obj: ModelDeployment) -> str:
+    """Where and of which revisions the entry is asked; of none while nothing is to be compared."""
     rows = obj.status.parts if obj.status else ()
     numbers = sorted({n for row in rows if row.name.startswith("service/workers-") and (n := serving.revision_of(row.name))})
-    if obj.spec.swarm is None or len(numbers) < 2:
-        return None
-    return f"{obj.spec.swarm.entry.port}?{'&'.join(f'revision={number}' for number in numbers)}"
+    query = "&".join(f"revision={number}" for number in numbers) if len(numbers) > 1 else ""
+    return f"{serving.swarm_of(obj).entry.port}?{query}".rstrip("?")
 
 
 def silence(seen: Seen) -> str | None:

@@ -17,7 +17,7 @@ import pytest_asyncio
 from reconciler.client import ApiUnavailable, Object
 from tests.support.daemon import DaemonProcess
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.swarmstage import DEPLOYMENTS, crowd, on_swarm
+from tests.support.swarmstage import DEPLOYMENTS, PATIENCE, crowd, on_swarm
 from tests.support.theatre import NAME, SEEDS, Stage, cleared, experiment, quiet, stage, status, theatre
 from tests.support.world import intents
 
@@ -89,7 +89,7 @@ async def _play(at: Stage, phase: str | None, deed: Deed, over: Callable[[Object
                     await at.daemon.start(env, wait=False)
             await asyncio.sleep(0.1)
     at.daemon.kill()  # it may have a crash in store for which it found no occasion
-    await at.daemon.start()
+    await at.daemon.start(seconds=PATIENCE)
     if await at.lab.client.get(DEPLOYMENTS, "default", NAME):
         await at.until(quiet, LONGEST)
     return deaths
@@ -115,8 +115,7 @@ def portrait(lab: SwarmLab, obj: Object | None) -> Portrait:
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("phase", ["sent", "after"])
+@pytest.mark.parametrize("phase", ["sent", pytest.param("after", marks=pytest.mark.slow)])
 async def test_a_daemon_that_is_killed_at_each_of_its_calls_ends_as_one_that_is_not(
     at: Stage, lab: SwarmLab, clean: tuple[Portrait, Portrait, Portrait], phase: str
 ) -> None:
