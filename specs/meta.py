@@ -105,6 +105,7 @@ class Reason(StrEnum):
     PREFLIGHT_FAILED = "PreflightFailed"
     ROLLOUT_FAILED = "RolloutFailed"
     ROLLED_BACK = "RolledBack"
+    STALLED = "Stalled"
     # a Swarm
     QUORUM_LOST = "QuorumLost"
     NODES_NOT_READY = "NodesNotReady"

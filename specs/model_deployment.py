@@ -171,6 +171,10 @@ class RevisionStatus(Model):
     """What predicts: onnx or sklearn."""
     created_time: Timestamp | None = None
     """When it was begun."""
+    served_from: Timestamp | None = None
+    """Since when it got the requests; null: it never did."""
+    served_until: Timestamp | None = None
+    """When another one got them in its place; null: it still serves, or never did."""
     message: Annotated[str, Field(max_length=1024)] = ""
     """Why it was chosen, or why it failed."""
 

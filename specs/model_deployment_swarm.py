@@ -90,6 +90,22 @@ class SwarmEntry(Model):
     """What it may take."""
 
 
+class Analysis(Model):
+    """What a new revision's answers must be like, once there are enough; else the one before has the requests again.
+
+    Counted are predictions that somebody waited for, of the last ten minutes.
+    """
+
+    min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    """So many answers of a revision are judged by their errors, five times as many by their latency; fewer say nothing."""
+    max_error_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """The largest share of its answers that may be errors (5xx), unless those of the revision before are as many."""
+    max_latency_ms: Annotated[int, Field(ge=1, le=600_000)] = 1000
+    """The 99th percentile of its latency may be so long in any case."""
+    max_latency_ratio: Annotated[float, Field(ge=1, le=1000)] = 2.0
+    """Beyond that, so many times as long as that of the revision before."""
+
+
 class Strategy(Model):
     """How requests go over from one revision to the next."""
 
@@ -101,6 +117,8 @@ class Strategy(Model):
     """rolling: how long each share stays."""
     bake_seconds: Seconds = 30
     """So long after it got all requests, the revision before stays ready: if the new one fails meanwhile, they go back to it."""
+    analysis: Analysis = Analysis()
+    """When a revision that gets requests has failed by what it answers."""
 
 
 class SwarmServing(Model):

@@ -58,6 +58,7 @@ REASONS: dict[Reason, str] = {
     Reason.PREFLIGHT_FAILED: "The model does not load or predict rightly where it would serve; the one before goes on.",
     Reason.ROLLOUT_FAILED: "The new revision did not come up in time; the one before goes on.",
     Reason.ROLLED_BACK: "The new revision failed while it served; the one before has the requests again.",
+    Reason.STALLED: "A service's update came to no end, and beginning it anew did not help; what ran before goes on.",
     Reason.QUORUM_LOST: "Too few of the Swarm's managers hear one another: what runs there goes on, nothing can be changed.",
     Reason.NODES_NOT_READY: "Some nodes of the Swarm are down, or not yet what they should be.",
     Reason.NOT_OURS: "What is there does not carry our tag; it is left alone.",

@@ -45,6 +45,8 @@ class Service:
     tasks: tuple[Task, ...] = ()
     update: str = ""
     """How its last update goes, in Docker's words: updating, paused, completed; empty before the first."""
+    update_since: float = 0.0
+    """Since when, in Unix time."""
     output: Mapping[str, Any] = field(default_factory=dict)
     """What a job printed as its result; empty before its end."""
     last_words: str = ""

@@ -106,10 +106,11 @@ class ServiceDriver:
             lines = [line for line in words.splitlines() if line.startswith(RESULT)]
             with suppress(ValueError):
                 output = json.loads(lines[-1].removeprefix(RESULT)) if lines else {}
-        update = str((row.get("UpdateStatus") or {}).get("State", ""))
+        update = row.get("UpdateStatus") or {}
         live = Service(
-            row["ID"], spec["Name"], int(row["Version"]["Index"]), spec, tasks, update, output, words[-LAST_WORDS:].strip()
-        )
+            row["ID"], spec["Name"], int(row["Version"]["Index"]), spec, tasks, str(update.get("State", "")),
+            _seconds(str(update.get("StartedAt") or "")), output, words[-LAST_WORDS:].strip(),
+        )  # fmt: skip
         seen = [row["Version"]["Index"], [(task.id, task.state, task.desired) for task in tasks]]
         return tags.thing(row["ID"], spec.get("Labels"), str(row["CreatedAt"]), True, seen, live)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from drivers.contract import Driver
+from drivers.swarm.answers import AnswersDriver
 from drivers.swarm.client import Docker
 from drivers.swarm.items import CONFIGS, NETWORKS, SECRETS, ItemDriver
 from drivers.swarm.services import ServiceDriver
@@ -39,5 +40,6 @@ class Stacks:
                 "config": ItemDriver(docker, CONFIGS, installation=self.installation, store=self.store),
                 "secret": ItemDriver(docker, SECRETS, installation=self.installation),
                 "network": ItemDriver(docker, NETWORKS, installation=self.installation),
+                "answers": AnswersDriver(docker),
             }
         return self._made[docker.name]

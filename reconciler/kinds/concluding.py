@@ -18,7 +18,8 @@ FAILED = (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED)
 
 def most_urgent(waits: list[Wait | Stop]) -> Wait | Stop:
     """What failed, else what stands first, is what is said; the soonest is when to look again."""
-    said = next((wait for wait in waits if wait.reason in FAILED), waits[0])
+    first = (*FAILED, Reason.STALLED)
+    said = min(waits, key=lambda wait: first.index(wait.reason) if wait.reason in first else len(first))
     seconds = min((wait.seconds for wait in waits if isinstance(wait, Wait)), default=None)
     return said if seconds is None else Wait(said.reason, said.message, seconds)
 

@@ -19,14 +19,14 @@ from drivers.swarm.stack import Stacks
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
 from reconciler.engine.kind import Reference, Verdict
-from reconciler.kinds import common, processes, serving, swarm_deployment, swarm_telling
+from reconciler.kinds import common, processes, serving, swarm_deployment, swarm_judging, swarm_telling
 from reconciler.kinds.concluding import concluded, most_urgent, nothing_left, troubles
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.local import Local
 from reconciler.kinds.progress import last_words
 from reconciler.kinds.rollout import REFERENCES, Row, Trial, View, view
 from reconciler.kinds.scoring import score
-from reconciler.kinds.telling import available, line, promoted, tried_out
+from reconciler.kinds.telling import available, line, promoted, taken_back, tried_out
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -84,15 +84,18 @@ class ModelDeploymentKind:
         assert obj.spec.swarm is not None
         held = await self.stacks.of(obj.spec.swarm.cluster_ref.name, common.namespace(obj))
         parts = {part: held[part.partition("/")[0]] for part in sorted(swarm_deployment.wanted_parts(obj))}
+        parts |= {name: held[name] for name in self.imported(obj) if name not in OBJECTS}
         return {**parts, "score": self.local.units, **self._looked_at(obj)}
 
     def _looked_at(self, obj: ModelDeployment) -> dict[str, Driver[Any]]:
-        return {name: self.local.objects(OBJECTS[name]) for name in self.imported(obj)}
+        return {name: self.local.objects(OBJECTS[name]) for name in self.imported(obj) if name in OBJECTS}
 
     def imported(self, obj: ModelDeployment) -> Mapping[str, str]:
-        """Where the model comes from, and the Swarm."""
+        """Where the model comes from; the Swarm, and the entry there."""
         source, space = obj.spec.predictor.model, common.namespace(obj)
         found = {"cluster": f"{space}/{obj.spec.swarm.cluster_ref.name}"} if obj.spec.swarm else {}
+        if obj.spec.swarm:
+            found[swarm_judging.PART] = swarm_judging.asked(obj)
         if source.from_experiment is not None:
             return found | {"experiment": f"{space}/{source.from_experiment.name}"}
         assert source.model_version_ref is not None
@@ -158,7 +161,7 @@ class ModelDeploymentKind:
         return out
 
     def verdicts(self, obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
-        """Ready, Available, Preflight, Promoted."""
+        """Ready, Available, Preflight, Promoted, RolledBack."""
         if obj.spec.swarm is not None:
             yield from swarm_telling.verdicts(obj, seen, plan)
             return
@@ -172,6 +175,7 @@ class ModelDeploymentKind:
         yield Verdict("Available", ready.status, ready.reason, ready.message)
         yield tried_out(there, _trial(there, seen), plan)
         yield promoted(obj, there, seen)
+        yield taken_back(there)
 
     # --- what there is to see to, the most urgent first ----------------------------------------------------------------
 

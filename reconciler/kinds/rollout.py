@@ -13,7 +13,7 @@ from typing import Any
 from drivers.contract import Seen, Wait
 from drivers.objects import LiveObject
 from reconciler.kinds import common, processes
-from reconciler.kinds.routing import main_route, rolled_back
+from reconciler.kinds.routing import main_route, rolled_back, table
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -80,6 +80,7 @@ def view(obj: ModelDeployment, seen: Seen) -> View:
             row["state"] = "Serving"
         elif row["state"] == "Serving":
             row["state"] = "Superseded"
+    _dated(rows, serving, table(seen).get("switched"))
     for number, why in rolled_back(seen).items():
         _fail(rows, number, why)
     choice = choose(obj, seen, rows, serving)
@@ -90,6 +91,17 @@ def view(obj: ModelDeployment, seen: Seen) -> View:
     limit = obj.spec.revision_history_limit
     kept = [row for row in rows[:-limit] if row is serving or row is target] + rows[-limit:]
     return View(tuple(kept), serving, target, choice)
+
+
+def _dated(rows: list[Row], serving: Row | None, switched: str | None) -> None:
+    """Since when and until when each got the requests, by the moment at which the table was last replaced."""
+    if serving is None or switched is None:
+        return
+    serving.setdefault("servedFrom", switched)
+    serving.pop("servedUntil", None)
+    for row in rows:
+        if row is not serving and "servedFrom" in row:
+            row.setdefault("servedUntil", switched)
 
 
 def _fail(rows: list[Row], number: int, why: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from drivers.contract import Absent, Done, Plan, Present, Seen, Step, Stop, Wait
 from drivers.swarm.served import Service
-from reconciler.kinds import common, processes
+from reconciler.kinds import common, processes, swarm_judging
 from reconciler.kinds import swarm_serving as serving
 from reconciler.kinds.concluding import most_urgent, nothing_left, troubles
 from reconciler.kinds.local import Local
@@ -70,7 +70,7 @@ def plan(obj: ModelDeployment, seen: Seen, now: datetime, local: Local) -> Plan:
 
 def teardown(obj: ModelDeployment, seen: Seen, now: datetime) -> Plan:
     """The entry first, so that nothing new comes in; then all services; then what they used."""
-    mine = {part: observation for part, observation in seen.items() if part not in (*REFERENCES, "cluster")}
+    mine = {part: observation for part, observation in seen.items() if part not in (*REFERENCES, "cluster", swarm_judging.PART)}
     if blind := common.blind(mine):
         return blind
     why = "the ModelDeployment is being deleted"
@@ -111,14 +111,14 @@ def _ground(obj: ModelDeployment, seen: Seen, there: View) -> Plan | None:
 def _concerns(
     obj: ModelDeployment, there: View, seen: Seen, now: datetime, local: Local, build: Builder
 ) -> Iterator[Plan | None]:  # fmt: skip
-    pins = pinned(obj, seen)
+    pins, late = pinned(obj, seen), float(obj.spec.progress_deadline_seconds)
     for name, make in (("store", build.store), ("broker", build.broker)):
-        yield keep(f"service/{name}", make(pins[name]), seen) if name in pins else _no_home(name)
+        yield keep(f"service/{name}", make(pins[name]), seen, now, late) if name in pins else _no_home(name)
     image = (there.serving or there.target or {}).get("image") or serving.swarm_of(obj).image
-    yield keep("service/web", build.web(image), seen)
-    yield keep("service/entry", build.entry(), seen)
+    yield keep("service/web", build.web(image), seen, now, late)
+    yield keep("service/entry", build.entry(), seen, now, late)
     if there.serving is not None:
-        yield keep(serving.workers_part(there.serving["revision"]), build.workers(there.serving), seen)
+        yield keep(serving.workers_part(there.serving["revision"]), build.workers(there.serving), seen, now, late)
     yield taken_back(obj, there, seen, now, build)
     yield routes_kept(there, seen, now, build)
     yield score(local, there, seen, now)
@@ -150,7 +150,8 @@ def _bring_up(obj: ModelDeployment, there: View, seen: Seen, now: datetime, buil
     if trouble := troubles(trial.output, f"{how(trial)}: {trial.last_words}"):
         return Wait(Reason.PREFLIGHT_FAILED, f"revision {number}: {trouble}", 0.05)
     part, replicas = serving.workers_part(number), obj.spec.predictor.min_replicas
-    doing = keep(part, build.workers(row), seen) if replicas or service_of(seen, part) is None else None
+    patience = float(obj.spec.progress_deadline_seconds)
+    doing = keep(part, build.workers(row), seen, now, patience) if replicas or service_of(seen, part) is None else None
     if doing is None:
         return next_share(obj, there, seen, now, build)
     if (workers := service_of(seen, part)) is not None and isinstance(doing, Wait):

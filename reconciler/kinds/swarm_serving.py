@@ -41,9 +41,11 @@ FIXED = ("service/store", "service/broker", "service/web", "service/entry", "ser
 TABLE = "anneal.dev/table"
 """The label in which the service `routes` carries the routing table."""
 USER_NAME = "anneal"
-WELL = f"grep -q '\"ready\":true' {FOLDER}/state/*.json && test -n \"$(find {FOLDER}/state -name '*.json' -mmin -2)\""
+READY = f"grep -qs '\"ready\":true' {FOLDER}/state/*.json && test -n \"$(find {FOLDER}/state -name '*.json' -mmin -2)\""
 """The process of a container says of itself that it is ready, and has said so lately. Two commands of the shell: every container
 is asked this every few seconds."""
+WELL = f"n=0; until {READY}; do n=$((n+1)); test $n -lt 12 || exit 1; sleep 0.25; done"
+"""The same, waiting for three seconds if it is not so yet: who starts is found ready when it is, not a round later."""
 
 REDIS = """\
 port 6379

@@ -13,6 +13,7 @@ from drivers.contract import Plan, Seen, Step, Wait
 from reconciler.engine.clock import from_text, to_text
 from reconciler.kinds import swarm_serving as serving
 from reconciler.kinds.rollout import Row, View
+from reconciler.kinds.swarm_judging import fault, silence
 from reconciler.kinds.swarm_keeping import POLL_SECONDS, keep
 from reconciler.kinds.swarm_serving import Builder, service_of
 from specs.meta import Reason
@@ -41,7 +42,8 @@ def routes_kept(there: View, seen: Seen, now: datetime, build: Builder) -> Plan 
     for route in table["revisions"]:
         if serving.item_of(seen, serving.model_part(route["digest"])) is None:
             return None
-    return keep("service/routes", build.routes(table, there.serving.get("image") or build.swarm.image), seen)
+    want = build.routes(table, there.serving.get("image") or build.swarm.image)
+    return keep("service/routes", want, seen, now, float(build.obj.spec.progress_deadline_seconds))
 
 
 def next_share(obj: ModelDeployment, there: View, seen: Seen, now: datetime, build: Builder) -> Plan | None:
@@ -55,6 +57,8 @@ def next_share(obj: ModelDeployment, there: View, seen: Seen, now: datetime, bui
         left = strategy.step_seconds - (now.timestamp() - since) if since else strategy.step_seconds
         if left > 0:
             return Wait(Reason.ROLLING_OUT, f"revision {new['revision']} gets {has} % of the requests", min(left, POLL_SECONDS))
+    if old is not None and (why := silence(seen)):
+        return _unheard(obj, new, seen, now, has > 0, why)
     steps = sorted({*strategy.steps, 100}) if strategy.type == "rolling" and old is not None else [100]
     share = next(step for step in steps if step > has)
     routes = [_route(new, share)] + ([_route(old, 100 - share)] if old is not None and share < 100 else [])
@@ -63,6 +67,17 @@ def next_share(obj: ModelDeployment, there: View, seen: Seen, now: datetime, bui
         fresh |= {"previous": old["revision"]}
     why = f"all workers of revision {new['revision']} answer: it gets {share} % of the requests"
     return _write(fresh, why, seen, build, new["image"])
+
+
+def _unheard(obj: ModelDeployment, new: Row, seen: Seen, now: datetime, shared: bool, why: str) -> Wait:
+    """A revision gets no more requests while nobody hears what becomes of them; nor for ever."""
+    workers = service_of(seen, serving.workers_part(new["revision"]))
+    since = max((task.since for task in workers.running), default=now.timestamp()) if workers else now.timestamp()
+    late = now.timestamp() - max(since, (switched_at(seen) or now.timestamp()) if shared else 0.0)
+    said = f"revision {new['revision']} gets no more requests before its answers are seen: {why}"
+    if late > obj.spec.progress_deadline_seconds:
+        return Wait(Reason.ROLLOUT_FAILED, f"{said}; for {late:.0f} s", 0.05)
+    return Wait(Reason.ROLLING_OUT, said, POLL_SECONDS)
 
 
 def all_to(row: Row, seen: Seen, now: datetime, build: Builder) -> Plan | None:
@@ -75,7 +90,7 @@ def all_to(row: Row, seen: Seen, now: datetime, build: Builder) -> Plan | None:
 
 
 def taken_back(obj: ModelDeployment, there: View, seen: Seen, now: datetime, build: Builder) -> Plan | None:
-    """A new revision whose workers fail while it gets requests loses them to the one before."""
+    """A new revision whose workers fail, or whose answers are bad or late, loses its requests to the one before."""
     table = serving.table_of(seen)
     before = next((row for row in there.rows if row["revision"] == table.get("previous")), None)
     new = next((row for row in table.get("revisions", ()) if before and row["revision"] > before["revision"]), None)
@@ -86,9 +101,12 @@ def taken_back(obj: ModelDeployment, there: View, seen: Seen, now: datetime, bui
         return None
     since = from_text(table["switched"])
     broken = [task for task in workers.broken if task.since >= since.timestamp()]
-    if len(broken) < min(MOST_BROKEN_SERVING, max(1, obj.spec.predictor.min_replicas)):
+    why = fault(obj, seen, new["revision"], before["revision"])
+    if len(broken) >= min(MOST_BROKEN_SERVING, max(1, obj.spec.predictor.min_replicas)):
+        why = f"{broken[-1].message} {workers.last_words}".strip()
+    if why is None:
         return None
-    said = f"revision {new['revision']} failed while it served: {broken[-1].message} {workers.last_words}".strip()[:1000]
+    said = f"revision {new['revision']} failed while it served: {why}"[:1000]
     fallen = {"revision": new["revision"], "generation": obj.metadata.generation, "message": said}
     fresh = _table(table, now, [_route(before, 100)], before)
     fresh["rolledBack"] = [*table.get("rolledBack", ()), fallen][-8:]

@@ -13,7 +13,7 @@ from reconciler.kinds.concluding import concluded
 from reconciler.kinds.rollout import Trial, View, view
 from reconciler.kinds.swarm_homes import pinned, ready_nodes
 from reconciler.kinds.swarm_serving import FIXED, service_of
-from reconciler.kinds.telling import note, promoted, tried_out
+from reconciler.kinds.telling import note, promoted, taken_back, tried_out
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -36,7 +36,7 @@ def status(obj: ModelDeployment, seen: Seen, plan: Plan) -> Mapping[str, Any]:
 
 
 def verdicts(obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
-    """Ready, Available, Preflight, Promoted."""
+    """Ready, Available, Preflight, Promoted, RolledBack, Stalled."""
     there = view(obj, seen)
     said = line(obj, there, seen) if available(obj, there, seen) else ""
     if said and isinstance(plan, Wait | Stop):
@@ -46,6 +46,12 @@ def verdicts(obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
     yield Verdict("Available", ready.status, ready.reason, ready.message)
     yield tried_out(there, _trial(there, seen), plan)
     yield promoted(obj, there, seen)
+    yield taken_back(there)
+    stalled = isinstance(plan, Wait | Stop) and plan.reason is Reason.STALLED
+    said = (
+        plan.message if stalled and isinstance(plan, Wait | Stop) else "every update of its services came to its end, or goes on"
+    )
+    yield Verdict("Stalled", "True" if stalled else "False", Reason.STALLED if stalled else Reason.CONVERGED, said)
 
 
 def available(obj: ModelDeployment, there: View, seen: Seen) -> bool:

@@ -71,6 +71,20 @@ def promoted(obj: ModelDeployment, there: View, seen: Seen) -> Verdict:
     return Verdict("Promoted", "Unknown", Reason.CHECKING, f"{name} is being scored against the served one")
 
 
+def taken_back(there: View) -> Verdict:
+    """Whether the newest revision failed and the one before serves on: both, by model and image."""
+    failed, served = there.failed, there.serving
+    if failed is None or served is None:
+        return Verdict("RolledBack", "False", Reason.CONVERGED, "no newer revision has failed")
+    said = f"{_named(failed)} failed ({why_failed(failed)}); {_named(served)} serves: {failed.get('message', '')}"
+    return Verdict("RolledBack", "True", Reason.ROLLED_BACK, said)
+
+
+def _named(row: Row) -> str:
+    image = f", image {row['image']}" if row.get("image") else ""
+    return f"revision {row['revision']} (model {row['digest']}{image})"
+
+
 def tried_out(there: View, trial: Trial | None, plan: Plan) -> Verdict:
     """What came of the last preflight."""
     if isinstance(plan, Wait) and plan.reason is Reason.PREFLIGHT_FAILED:

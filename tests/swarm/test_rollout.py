@@ -8,12 +8,20 @@ from typing import Any
 
 import pytest
 import requests
-from selenium.webdriver.common.by import By
 
-from tests.support.browser import browser
 from tests.support.daemon import DaemonProcess, condition_of, until
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.swarmstage import CLUSTERS, PATIENCE, PORT, crowd, failed, kill_one, on_swarm, serves
+from tests.support.swarmstage import (
+    CLUSTERS,
+    PATIENCE,
+    PORT,
+    crowd,
+    failed,
+    kill_one,
+    on_swarm,
+    predicted_by_browser,
+    serves,
+)
 from tests.support.theatre import NAME, SEEDS, Stage, asked, cleared, experiment, quiet, stage, status, theatre
 
 NOWHERE = "@sha256:" + "0" * 64
@@ -61,14 +69,6 @@ async def test_a_finished_experiment_is_served_by_every_node(at: Stage, lab: Swa
     assert await asyncio.to_thread(predicted_by_browser, status(obj)["url"]) in {"Adelie", "Chinstrap", "Gentoo"}
 
 
-def predicted_by_browser(url: str) -> str:
-    """What the page answers to somebody who clicks: the example that it is filled with, predicted."""
-    with browser() as chromium:
-        chromium.get(url)
-        chromium.driver.find_element(By.XPATH, "//button[normalize-space()='Predict']").click()
-        return str(chromium.one("#answer").text)
-
-
 @pytest.mark.parametrize("strategy", [{"type": "blueGreen"}, {"type": "rolling", "steps": [20, 60], "stepSeconds": 3}], ids=str)
 async def test_a_better_model_takes_over_and_nobody_notices(at: Stage, lab: SwarmLab, strategy: dict[str, Any]) -> None:
     """At a hundred requests a second all through: no failed request, every answer carries its revision, the old one's services
@@ -101,7 +101,7 @@ async def test_a_model_that_fails_its_preflight_is_never_seen_by_anybody(at: Sta
     trial = service(lab, f"preflight-{row['revision']}")
     for _ in range(3):
         at.daemon.kill()
-        await at.daemon.start()
+        await at.daemon.start(seconds=PATIENCE)
         await at.until(quiet, PATIENCE)
     assert service(lab, f"preflight-{row['revision']}")["ID"] == trial["ID"]
     assert len([each for each in status(await at.deployment())["revisions"] if each["digest"] == row["digest"]]) == 1
@@ -155,7 +155,7 @@ async def test_a_daemon_that_is_killed_again_and_again_ends_its_rollout_all_the_
             if status(obj).get("digest") == at.models["better"] or lives == 20:
                 break
             at.daemon.kill()
-            await at.daemon.start()
+            await at.daemon.start(seconds=PATIENCE)
             lives += 1
         obj = await serves(at, "better")
     TALLY.rollouts += 1

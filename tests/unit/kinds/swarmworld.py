@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from drivers.contract import Step
+from drivers.contract import Present, Step
+from drivers.swarm.answers import Answers
 from drivers.swarm.served import Item, Service, Task
 from drivers.swarm.services import merged
+from reconciler.kinds.swarm_judging import PART
 from tests.unit.kinds.world import World, referred
 
 GOOD = {"ok": True, "engine": "onnx", "golden": {"checked": 20, "wrong": 0}, "latencyMs": {"p50": 0.02}}
@@ -33,7 +35,12 @@ class SwarmWorld(World):
     """A preflight's spec → what it prints; None: it hangs; a text: its task fails with that."""
     comes_up: Callable[[str, dict[str, Any]], str] = lambda part, spec: ""
     """A service's part and spec → why its tasks fail; empty: they come up."""
+    answers: Answers = field(default_factory=lambda: Answers({}))
+    """What the entry tells of the revisions' answers."""
     ids: Any = field(default_factory=lambda: itertools.count(1))
+
+    def _observed(self, part: str) -> Any:
+        return Present(part, self.answers) if part == PART else super()._observed(part)
 
     def do(self, step: Step) -> None:
         """What was made is on record before anything else happens: the engine sees to that."""

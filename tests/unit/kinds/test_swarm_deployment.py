@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.contract import Done, Stop, Wait
+from drivers.swarm.answers import Answers, Tally
 from drivers.swarm.served import Item, Service, differs
 from drivers.swarm.stack import Stacks
 from modelstore.store import Store
@@ -123,7 +125,10 @@ def test_a_new_model_takes_over_without_a_gap(strategy: dict[str, Any]) -> None:
     assert seen == [{1: 100}, *steps, {2: 100}]
     assert "service/workers-1" not in there.things
     assert serving.model_part(A) not in there.things
-    assert [row["state"] for row in there.status["revisions"]] == ["Superseded", "Serving"]
+    first, second = there.status["revisions"]
+    assert (first["state"], second["state"]) == ("Superseded", "Serving")
+    assert first["servedFrom"] < first["servedUntil"] == second["servedFrom"]
+    assert "servedUntil" not in second
 
 
 def test_a_model_that_fails_its_preflight_changes_nothing_and_is_not_tried_again() -> None:
@@ -188,11 +193,114 @@ def test_workers_that_fail_while_they_serve_lose_the_requests() -> None:
     last = there.status["revisions"][-1]
     assert (last["state"], last["reason"], last["digest"]) == ("Failed", "RolledBack", B)
     assert "139" in last["message"]
+    assert last["servedFrom"] < last["servedUntil"]
+    assert "servedUntil" not in there.status["revisions"][0]
     assert condition(there, "Promoted")["reason"] == "RolledBack"
     assert "service/workers-2" not in there.things
     there.status["revisions"] = [row for row in there.status["revisions"] if row["revision"] == 1] + [last | {"state": "Pending"}]
     there.settle()
     assert routed(there) == {1: 100}
+
+
+ANALYSIS = {"minRequests": 100, "maxErrorRatio": 0.02, "maxLatencyMs": 200, "maxLatencyRatio": 2.0}
+
+
+@pytest.mark.parametrize("strategy", [{"type": "blueGreen"}, {"type": "rolling", "steps": [10, 50]}], ids=str)
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (Tally(1000, 1, 20.0), Tally(100, 30, 20.0), "30 of its 100 answers are errors (30.0%, at most 2.0%; revision 1: 0.1%)"),
+        (Tally(1000, 0, 20.0), Tally(500, 0, 900.0), "take up to 900 ms (at most 200 ms; revision 1: 20 ms)"),
+        (Tally(1000, 0, 300.0), Tally(500, 0, 900.0), "take up to 900 ms (at most 600 ms; revision 1: 300 ms)"),
+    ],
+    ids=["errors", "late", "later than the one before"],
+)
+def test_bad_or_late_answers_cost_a_revision_its_requests(old: Tally, new: Tally, said: str, strategy: dict[str, Any]) -> None:
+    """The one before has them again; the status says the numbers, and both revisions by model and image."""
+    there = world(strategy={**strategy, "analysis": ANALYSIS})
+    there.settle()
+    roll(there, B)
+    while 2 not in routed(there):
+        there.step()
+    there.answers = Answers({1: old, 2: new})
+    assert isinstance(there.settle(), Done)
+    assert routed(there) == {1: 100}
+    last = there.status["revisions"][-1]
+    assert (last["state"], last["reason"], last["digest"]) == ("Failed", "RolledBack", B)
+    assert said in last["message"]
+    found = condition(there, "RolledBack")
+    assert (found["status"], found["reason"]) == ("True", "RolledBack")
+    assert all(word in found["message"] for word in (A, B, IMAGE, said))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (Tally(1000, 0, 20.0), Tally(99, 99, 9000.0)),
+        (Tally(1000, 0, 20.0), Tally(499, 0, 9000.0)),
+        (Tally(1000, 300, 20.0), Tally(1000, 250, 20.0)),
+        (Tally(1000, 0, 20.0), Tally(1000, 10, 150.0)),
+        (Tally(1000, 0, 700.0), Tally(1000, 0, 1100.0)),
+    ],
+    ids=["too few", "too few for a percentile", "no worse than before", "within bounds", "not much later than the one before"],
+)
+def test_answers_that_say_nothing_against_it_let_a_revision_go_on(old: Tally, new: Tally) -> None:
+    """Too few to judge, as bad as those before, or within the bounds."""
+    there = world(strategy={"type": "rolling", "analysis": ANALYSIS})
+    there.settle()
+    there.answers = Answers({1: old, 2: new})
+    roll(there, B)
+    there.settle()
+    assert routed(there) == {2: 100}
+    assert condition(there, "RolledBack")["status"] == "False"
+
+
+def test_an_entry_that_is_silent_keeps_the_requests_where_they_are() -> None:
+    """Tasks that run are not enough: no request goes over before answers are seen; in the end the revision has failed."""
+    there = world()
+    there.settle()
+    there.answers = Answers({}, "http://10.0.0.1:8437 does not answer")
+    roll(there, B)
+    for _ in range(50):
+        there.step()
+        assert routed(there) == {1: 100}
+    there.settle()
+    assert routed(there) == {1: 100}
+    assert there.status["revisions"][-1]["reason"] == "RolloutFailed"
+    assert "does not answer" in there.status["revisions"][-1]["message"]
+
+
+@pytest.mark.parametrize("update", ["paused", "rollback_paused", "updating"])
+def test_an_update_that_does_not_end_is_begun_anew_once_and_then_stalled(update: str) -> None:
+    """What Docker paused at once, what goes on for ever after the deadline; a changed spec is tried again."""
+    there = world()
+    there.settle()
+    part, started = "service/web", there.now.timestamp()
+    web = there.services()[part]
+    stale = tuple(replace(task, current=False) for task in web.tasks)
+
+    def halted() -> None:
+        there.things[part] = replace(there.services()[part], update=update, update_since=started, tasks=stale)
+
+    halted()
+    count = len(there.log)
+    if update == "updating":
+        assert isinstance(there.plan(), Wait)
+        there.now += timedelta(seconds=121)
+    forced = there.plan()
+    assert isinstance(forced, tuple)
+    there.do(forced[0])
+    assert there.services()[part].spec["TaskTemplate"]["ForceUpdate"] == 1
+    halted()
+    there.step()
+    assert len(there.log) == count
+    assert condition(there, "Stalled")["status"] == "True"
+    assert "service" not in condition(there, "Stalled")["message"]
+    assert condition(there)["reason"] == "Stalled"
+    there.spec["limits"] = {"maxRows": 7}
+    there.generation += 1
+    assert isinstance(there.settle(), Done)
+    assert condition(there, "Stalled")["status"] == "False"
 
 
 def test_workers_that_do_not_come_up_are_a_failed_revision() -> None:
