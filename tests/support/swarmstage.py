@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import requests
+
 from reconciler.client import Object, ours
 from tests.support.load import Load
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.theatre import NAME, ROW, Stage, quiet, status
+from tests.support.theatre import NAME, ROW, Stage, asked, quiet, status
 
 PORT = 8437
 RATE = 100
@@ -65,3 +67,18 @@ def kill_one(lab: SwarmLab, part: str) -> None:
             api.kill(row["Id"])
             return
     raise AssertionError(f"no container of {part} runs")
+
+
+def answers_at(lab: SwarmLab, node: int) -> bool:
+    """Whether a node's port answers."""
+    try:
+        return bool(asked(f"http://{lab.addresses[node]}:{PORT}").status_code == 200)
+    except requests.RequestException:
+        return False
+
+
+def said(lab: SwarmLab, part: str) -> str:
+    """What all tasks of a service have printed."""
+    (row,) = lab.api().services(filters={"label": [f"anneal.dev/part=service/{part}"]})
+    found = lab.api().service_logs(row["ID"], stdout=True, stderr=True)
+    return (found if isinstance(found, bytes) else b"".join(found)).decode("utf-8", "replace")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -12,7 +11,7 @@ import requests
 
 from tests.support.daemon import DaemonProcess, until
 from tests.support.swarmlab import SwarmLab
-from tests.support.swarmstage import PATIENCE, PORT, crowd, kill_one, on_swarm, serves
+from tests.support.swarmstage import PATIENCE, PORT, answers_at, crowd, kill_one, on_swarm, serves
 from tests.support.theatre import NAME, ROW, SEEDS, Stage, asked, cleared, experiment, quiet, stage, status, theatre
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -108,13 +107,3 @@ async def test_a_node_without_power_is_done_without(at: Stage, lab: SwarmLab) ->
         await asyncio.to_thread(lab.start, lost)
     await until(lambda: answers_at(lab, lost), PATIENCE, lambda: "the node that is back does not answer")
     await at.until(quiet, PATIENCE)
-
-
-def answers_at(lab: SwarmLab, node: int) -> bool:
-    """Whether a node's port answers."""
-    found: Any = None
-    try:
-        found = asked(f"http://{lab.addresses[node]}:{PORT}")
-    except requests.RequestException:
-        return False
-    return bool(found.status_code == 200)
