@@ -14,7 +14,7 @@ from aiohttp import web
 
 from drivers.contract import DriverError
 from drivers.local.jsonfiles import read_json
-from reconciler import locallogs, logtail
+from reconciler import locallogs, logtail, swarmlogs
 from reconciler.client import ApiError, Client, ours
 from reconciler.clouds import Clouds
 from reconciler.engine.engine import Engine
@@ -192,6 +192,8 @@ class Web:
         query, obj = request.query, await self.client.get(ours(plural), namespace, name)
         if obj is None:
             return _refuse(404, f'{plural} "{name}" not found')
+        if swarm := (obj.get("spec") or {}).get("swarm"):
+            return await self._service_logs(request, obj, str(swarm["clusterRef"]["name"]))
         logs = await self.local.units.logs(obj["metadata"]["uid"])
         if part := query.get("part"):
             logs = {known: paths for known, paths in logs.items() if known == part or known.startswith(f"{part}/")}
@@ -206,6 +208,16 @@ class Web:
             return now is None or _is_over(now)
 
         return await _stream(request, locallogs.lines(logs, n=_count(query), follow=follow, trial=trial, over=over))
+
+    async def _service_logs(self, request: web.Request, obj: Mapping[str, Any], cluster: str) -> web.StreamResponse:
+        """The logs of an object's services; 404 if there is none of that name."""
+        meta, query = obj["metadata"], request.query
+        docker, part = await self.local.swarms.of(cluster, meta["namespace"]), query.get("part") or None
+        found = await swarmlogs.services(docker, meta["uid"], part)
+        if not found:
+            return _refuse(404, f'"{meta["name"]}" has no service "{part or ""}"; `anneal tree` shows its parts')
+        first = await swarmlogs.read(docker, found, _count(query))
+        return await _stream(request, swarmlogs.followed(docker, meta["uid"], part, first, query.get("follow") == "1"))
 
     async def trials(self, request: web.Request) -> web.Response:
         """The trials of an Experiment's run, finished ones and those that run now."""

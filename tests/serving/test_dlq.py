@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,6 @@ def given_up(up: Deployment, model: Model, name: str, columns: dict[str, list[An
     """Have the record hold a request that was given up; its id."""
     records = connect(load(up.config))
     content = columns or {key: [value] for key, value in row(model).items()}
-    records.accept([Job(name, "rows", 1, model.digest, "r1", 1, columns=content, accepted=1.0)])
-    assert records.fail(name, Failure("WorkerLost", "gone"), 2.0)
+    records.accept([Job(name, "rows", 1, model.digest, "r1", 1, columns=content, accepted=time.time())])
+    assert records.fail(name, Failure("WorkerLost", "gone"), time.time())
     return name

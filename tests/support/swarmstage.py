@@ -50,9 +50,9 @@ async def failed(at: Stage, reason: str, revision: int) -> dict[str, Any]:
 
 
 @contextmanager
-def crowd(lab: SwarmLab, node: int = 2) -> Iterator[Load]:
-    """A hundred requests a second to one node's port, from the block's beginning to its end, counted in the suite's tally."""
-    load = Load(f"http://{lab.addresses[node]}:{PORT}", ROW, rate=RATE)
+def crowd(lab: SwarmLab, node: int = 2, rate: float = RATE) -> Iterator[Load]:
+    """So many requests a second to one node's port, from the block's beginning to its end, counted in the suite's tally."""
+    load = Load(f"http://{lab.addresses[node]}:{PORT}", ROW, rate=rate)
     with load:
         yield load
     TALLY.requests += load.answered + len(load.failures)
