@@ -86,6 +86,30 @@ async def test_what_was_accepted_survives_a_restart_of_what_keeps_it(at: Stage, 
     await at.until(quiet, PATIENCE)
 
 
+async def test_while_the_one_broker_s_node_is_gone_requests_are_refused_and_none_that_was_accepted_is_lost(
+    at: Stage, lab: SwarmLab
+) -> None:
+    """503 on the nodes that are left, soon and without a trace; when it is back, what was accepted before is answered."""
+    pins = status(await at.deployment())["pins"]
+    lost = next(n for n in lab.addresses if lab.state(n)["NodeID"] == pins["broker"])
+    other = next(n for n in lab.addresses if n != lost)
+    url = f"http://{lab.addresses[other]}:{PORT}"
+    jobs = [await asyncio.to_thread(accepted, url) for _ in range(30)]
+    await asyncio.to_thread(lab.kill, lost)
+    try:
+
+        def refused() -> bool:
+            answer = asked(url)
+            return answer.status_code == 503 and "Traceback" not in answer.text
+
+        await until(refused, PATIENCE, lambda: "it is not refused")
+    finally:
+        await asyncio.to_thread(lab.start, lost)
+    await all_answered(jobs)
+    await until(lambda: answers_at(lab, other), PATIENCE, lambda: "nobody is answered any more")
+    await at.until(quiet, PATIENCE)
+
+
 async def test_a_node_without_power_is_done_without(at: Stage, lab: SwarmLab) -> None:
     """Whichever node has neither broker nor store: the workers and web apps that it had are up elsewhere, requests to the other
     nodes are answered; when it is back, its port answers, too."""
