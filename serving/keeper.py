@@ -56,7 +56,7 @@ class Keeper:
         import redis
 
         try:
-            folders = {digest: models.fetch(self._config, digest, verify=True) for digest in self._digests}
+            folders = {digest: models.awaited(self._config, digest, self._wait) for digest in self._digests}
         except models.ModelUnusable as error:
             sys.stderr.write(f"{error}\n")
             return 2
@@ -68,6 +68,9 @@ class Keeper:
                 self._state.say(ready=False, message=f"the result store does not answer: {type(error).__name__}")
             self.over.wait(LOOK_SECONDS)
         return 0
+
+    def _wait(self, why: str) -> None:
+        self._state.say(ready=False, message=why)
 
     def _look(self, folders: dict[str, Path]) -> int | None:
         missing = [digest for digest in folders if not self._redis.exists(cards.key_of(self._config, digest))]

@@ -26,6 +26,8 @@ WARM, TIMED = 5, 200
 MARK = "RESULT "
 """Begins the line with the result where it is printed."""
 TIMED_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
+"""A model that cannot be had for so long is not tried: the one that serves goes on."""
 
 
 def check(config: Config, digest: str) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def check(config: Config, digest: str) -> dict[str, Any]:
         "latencyMs": {"p50": None, "p99": None}, "error": None,
     }  # fmt: skip
     try:
-        folder = models.fetch(config, digest, verify=True)
+        folder = models.awaited(config, digest, lambda _: None, PATIENCE_SECONDS)
         model = models.load(config, folder, digest)
         found["engine"] = model.engine
         found["versions"] = _versions(model.engine)

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     state = State(config.state_folder / f"worker-r{args.revision}-{args.index}.json", args.revision, args.digest)
     state.say(ready=False, message="loading the model")
     try:
-        folder = models.fetch(config, args.digest, verify=True)
+        folder = models.awaited(config, args.digest, lambda why: state.say(ready=False, message=why))
     except models.ModelUnusable as error:
         state.say(ready=False, message=str(error))
         sys.stderr.write(f"{error}\n")

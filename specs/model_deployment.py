@@ -15,6 +15,9 @@ SOURCES = ("from_experiment", "model_version_ref")
 PROVIDERS = ("local", "swarm")
 OWN_BROKER = "cannot be honoured by the provider swarm, which brings a RabbitMQ of its own: see swarm.broker"
 
+KEEPERS = ("broker", "store")
+FOR_LIFE = "it is for life: what was accepted lies in it, and is not carried over; delete the ModelDeployment, and create it anew"
+
 
 class LocalServing(Model):
     """Processes on this machine: they outlive the daemon."""
@@ -251,6 +254,12 @@ class ModelDeployment(Resource):
         Rule("spec.broker.credentialsRef",
              "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
              "exactly one of file, env, secretKeyRef must be set"),
+        *(Rule(f"spec.swarm.{name}.credentialsRef",
+               "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
+               "exactly one of file, env, secretKeyRef must be set") for name in KEEPERS),
+        *(Rule(f"spec.swarm.{name}", "has(self.credentialsRef) == has(oldSelf.credentialsRef)", f"{name}: {FOR_LIFE}")
+          for name in KEEPERS),
+        Rule("spec.swarm.broker", "self.replicas == oldSelf.replicas", f"replicas: {FOR_LIFE}"),
     )  # fmt: skip
 
     kind: Literal["ModelDeployment"]
@@ -259,3 +268,22 @@ class ModelDeployment(Resource):
     """The app that should run."""
     status: ModelDeploymentStatus | None = None
     """The app as it was last seen."""
+
+    @classmethod
+    def changes_refused(cls, old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
+        """Where accepted requests are kept is for life."""
+        before, after = ((each.get("spec") or {}).get("swarm") or {} for each in (old, new))
+        if not before or not after:
+            return []
+        kept = [
+            (f"spec.swarm.{name}", FOR_LIFE)
+            for name in KEEPERS
+            if (_part(before, name).get("credentialsRef") is None) != (_part(after, name).get("credentialsRef") is None)
+        ]
+        if _part(before, "broker").get("replicas", 1) != _part(after, "broker").get("replicas", 1):
+            kept.append(("spec.swarm.broker.replicas", FOR_LIFE))
+        return kept
+
+
+def _part(swarm: dict[str, Any], name: str) -> dict[str, Any]:
+    return swarm.get(name) or {}

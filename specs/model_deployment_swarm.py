@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from specs.meta import Model, Quantity
-from specs.references import ObjectRef
+from specs.references import CredentialsRef, ObjectRef
 
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[a-z0-9][-._:/a-zA-Z0-9]*(@sha256:[0-9a-f]{64})?$")]
 """An image as Docker names it."""
@@ -15,6 +15,11 @@ Pinned = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[a-z0-9][
 """An image by its digest: the same bytes on every node and after every restart."""
 Constraint = Annotated[str, Field(min_length=3, max_length=255, pattern=r"^[-._a-zA-Z0-9]+ ?(==|!=) ?[-._:/a-zA-Z0-9]+$")]
 """A placement constraint as Docker writes it: `node.labels.disk == ssd`."""
+UserId = Annotated[int, Field(ge=1, le=65_535)]
+RegistryUrl = Annotated[
+    str, Field(min_length=8, max_length=512, pattern=r"^https?://[-.a-zA-Z0-9]+(:[0-9]{1,5})?(/[a-z0-9]+([-._][a-z0-9]+)*)*/?$")
+]
+"""A registry of the OCI distribution specification, and a folder in it."""
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 
 
@@ -62,19 +67,30 @@ class SwarmWorkers(Model):
 
 
 class SwarmBroker(Model):
-    """RabbitMQ of the deployment's own."""
+    """RabbitMQ of the deployment's own; or another broker, by its URL."""
 
+    credentials_ref: CredentialsRef | None = None
+    """The URL of a broker that is there already, with its password: amqp(s)://, redis(s)://. Then none is made. For life."""
+    replicas: Literal[1, 3] = 1
+    """3: a cluster on three nodes, which goes on without any one of them. For life."""
     image: Image = "rabbitmq:4"
     """Its image."""
+    user: UserId = 999
+    """Who it runs as: the image's folder /var/lib/rabbitmq must be theirs."""
     resources: TaskResources = TaskResources()
     """What it may take."""
 
 
 class SwarmStore(Model):
-    """Redis of the deployment's own: accepted requests, results, the routing table. Written to disk before it answers."""
+    """Redis of the deployment's own: accepted requests, results, the routing table. Written to disk before it answers. Or
+    another Redis, by its URL."""
 
+    credentials_ref: CredentialsRef | None = None
+    """The URL of a Redis that is there already, with its password: redis(s)://. Then none is made. For life."""
     image: Image = "redis:8"
     """Its image."""
+    user: UserId = 999
+    """Who it runs as: the image's folder /data must be theirs."""
     resources: TaskResources = TaskResources()
     """What it may take."""
 
@@ -104,6 +120,13 @@ class Analysis(Model):
     """The 99th percentile of its latency may be so long in any case."""
     max_latency_ratio: Annotated[float, Field(ge=1, le=1000)] = 2.0
     """Beyond that, so many times as long as that of the revision before."""
+
+
+class SwarmModels(Model):
+    """How models get to the workers. Up to 500 kB, packed, they travel as a config of the Swarm."""
+
+    registry: RegistryUrl | None = None
+    """Through which registry larger ones travel, such as http://10.0.0.1:5000; null: the SwarmCluster's own."""
 
 
 class Strategy(Model):
@@ -140,6 +163,8 @@ class SwarmServing(Model):
     """What keeps requests, results and routes."""
     entry: SwarmEntry = SwarmEntry()
     """Where requests come in."""
+    models: SwarmModels = SwarmModels()
+    """How models get there."""
     strategy: Strategy = Strategy()
     """How one revision gives way to the next."""
     log_driver: LogDriver = LogDriver()

@@ -127,6 +127,10 @@ class Docker:
         self._engines = [Engine(url, tls, call_seconds) for url in endpoints]
         self._fence = fence
 
+    def fence(self) -> None:
+        """Raise LeaseLost if this daemon may not change anything now: what belongs to a Swarm is not all on its engines."""
+        self._fence()
+
     async def read(self, doing: str, call: Callable[[Api], T]) -> T:
         """Make one look. Raises DriverError."""
         return await _in_thread(lambda: self._ask(doing, call, mutating=False))

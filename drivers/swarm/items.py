@@ -1,33 +1,25 @@
 """Configs, secrets and networks of a Swarm, as drivers. None can be changed: another content is another thing of another name.
 
-A config carries a text, or a model: the package as one archive, read from the store and checked when it is sent. A secret is made
-of random bytes here and cannot be read again by anybody but the tasks that are given it.
+A config carries a text, or a model (see drivers.swarm.parcels). A secret is made of random bytes here and cannot be read again by
+anybody but the tasks that are given it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gzip
-import io
+import copy
 import os
-import tarfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from drivers.contract import Intent, InvalidConfiguration, Observation, Owner, Step, Survey, Unknown
+from drivers.contract import Intent, Observation, Owner, Step, Survey, Unknown
 from drivers.judging import Thing
 from drivers.snapshot import SharedList
 from drivers.swarm import tags
 from drivers.swarm.client import Api, Docker
+from drivers.swarm.parcels import Parcels, content_of, pointer_of
 from drivers.swarm.served import Item
-from modelstore import manifest
-from modelstore.errors import ModelError
-from modelstore.store import Store
-
-LARGEST_MODEL = 500_000
-"""Bytes of a model that travels as a config. Docker takes twice as much; its managers keep each of them in memory and in Raft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +57,22 @@ NETWORKS = Shelf(
 
 
 class ItemDriver:
-    """One kind of thing of one Swarm. Create: `Step.change` is `text`, `model` (a digest), `generates` (bytes), or nothing."""
+    """One kind of thing of one Swarm. Create: `Step.change` is `text`, `model` (a digest; with `registry`), `generates` (bytes),
+    `given` (the name of a secret that `with_given` told of), or nothing."""
 
     settle_seconds = 5.0
 
-    def __init__(self, docker: Docker, shelf: Shelf, *, installation: str = "", store: Store | None = None) -> None:
+    def __init__(self, docker: Docker, shelf: Shelf, *, installation: str = "", parcels: Parcels | None = None) -> None:
         self.name = f"swarm/{shelf.singular}@{docker.name}"
-        self._docker, self._shelf, self._installation, self._store = docker, shelf, installation, store
+        self._docker, self._shelf, self._installation, self._parcels = docker, shelf, installation, parcels
+        self._given: Mapping[str, str] = {}
         self._shared: SharedList[Item] = SharedList(self._everything, self._of_owner, self._by_id, alone=0)
+
+    def with_given(self, given: Mapping[str, str]) -> ItemDriver:
+        """The same driver, which knows these secrets. They are told to nobody but the Swarm."""
+        made = copy.copy(self)
+        made._given = given
+        return made
 
     async def observe(self, owner: Owner, ref: str | None, after: float, part: str = "") -> Observation[Item]:
         """See the contract."""
@@ -87,23 +87,29 @@ class ItemDriver:
         if step.verb != "create":
             raise ValueError(f"{self.name} creates, and changes nothing")
         shelf, label = self._shelf, tags.labels(intent.owner, intent.part)
-        data = await asyncio.to_thread(self._content, step.change)
-        doing = f'create {shelf.singular} "{intent.name}"'
-        answer = await self._docker.write(doing, lambda api: shelf.make(api, intent.name, data, label))
+        async with self._parcels.alone if self._parcels and "model" in step.change else nullcontext():
+            data = await self._content(step.change)
+            doing = f'create {shelf.singular} "{intent.name}"'
+            answer = await self._docker.write(doing, lambda api: shelf.make(api, intent.name, data, label))
         return str(answer.get("ID") or answer["Id"])
 
     async def destroy(self, ref: str) -> None:
-        """See the contract. One that is in use refuses: Conflict."""
+        """See the contract. One that is in use refuses: Conflict. What a model's config pointed to is removed after it."""
+        row = await self._docker.look(f"look up {ref}", lambda api: self._shelf.look(api, ref)) if self._parcels else None
         await self._docker.remove(f"delete {self._shelf.singular} {ref}", lambda api: self._shelf.remove(api, ref))
+        if self._parcels and row and pointer_of(row):
+            await self._parcels.prune(content_of(row))
 
     async def close(self) -> None:
         """Forget what was seen."""
         await self._shared.close()
 
-    def _content(self, change: Mapping[str, Any]) -> bytes:
+    async def _content(self, change: Mapping[str, Any]) -> bytes:
         if "model" in change:
-            assert self._store is not None
-            return archive(self._store, str(change["model"]))
+            assert self._parcels is not None
+            return await self._parcels.pack(change)
+        if "given" in change:
+            return self._given[str(change["given"])].encode()
         return str(change["text"]).encode() if "text" in change else os.urandom(int(change.get("generates", 0))).hex().encode()
 
     async def _everything(self) -> list[Thing[Item]]:
@@ -128,31 +134,3 @@ def _thing(row: Mapping[str, Any]) -> Thing[Item]:
     return tags.thing(
         ref, spec.get("Labels"), created, True, [ref, row.get("Version"), spec.get("Labels")], Item(ref, str(spec["Name"]))
     )
-
-
-def archive(store: Store, digest: str) -> bytes:
-    """A package as one archive: the same package gives the same bytes. InvalidConfiguration: it is not there, or too large."""
-    try:
-        folder = store.path(digest)
-        manifest.verify(folder, digest, keep=())
-        files = [folder / manifest.MANIFEST, *(folder / name for name in sorted(manifest.read(folder)[1]))]
-    except (ModelError, OSError) as error:
-        raise InvalidConfiguration(f"cannot send the model {digest[:19]}… to the Swarm: {error}") from error
-    packed = gzip.compress(_tar(files), mtime=0)
-    if len(packed) > LARGEST_MODEL:
-        raise InvalidConfiguration(
-            f"cannot send the model {digest[:19]}… to the Swarm: packed it has {len(packed) // 1000} kB, and no more than"
-            f" {LARGEST_MODEL // 1000} kB travel as a config; choose a smaller one, or fewer trees"
-        )
-    return packed
-
-
-def _tar(files: Sequence[Path]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for file in files:
-            data = file.read_bytes()
-            info = tarfile.TarInfo(file.name)
-            info.size, info.mode = len(data), 0o444
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()

@@ -10,6 +10,7 @@ from drivers.contract import Driver
 from drivers.swarm.answers import AnswersDriver
 from drivers.swarm.client import Docker
 from drivers.swarm.items import CONFIGS, NETWORKS, SECRETS, ItemDriver
+from drivers.swarm.parcels import Parcels
 from drivers.swarm.services import ServiceDriver
 from modelstore.store import Store
 
@@ -35,9 +36,10 @@ class Stacks:
         """The drivers of a SwarmCluster, by the first word of the parts that they look after. Raises DriverError."""
         docker = await self.swarms.of(cluster, namespace)
         if docker.name not in self._made:
+            parcels = Parcels(docker, self.store, self.installation)
             self._made[docker.name] = {
                 "service": ServiceDriver(docker, installation=self.installation),
-                "config": ItemDriver(docker, CONFIGS, installation=self.installation, store=self.store),
+                "config": ItemDriver(docker, CONFIGS, installation=self.installation, parcels=parcels),
                 "secret": ItemDriver(docker, SECRETS, installation=self.installation),
                 "network": ItemDriver(docker, NETWORKS, installation=self.installation),
                 "answers": AnswersDriver(docker),

@@ -15,6 +15,8 @@ from typing import Any
 from drivers.contract import Done, Driver, Plan, Seen, Step, Stop, Wait
 from drivers.local.folders import Folder
 from drivers.local.unit import Unit
+from drivers.swarm.given import HEAD, GivenDriver, hash_of
+from drivers.swarm.items import ItemDriver
 from drivers.swarm.stack import Stacks
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
@@ -29,6 +31,7 @@ from reconciler.kinds.scoring import score
 from reconciler.kinds.telling import available, line, promoted, taken_back, tried_out
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
+from specs.references import CredentialsRef
 
 POLL_SECONDS = 0.25
 DRAIN_SECONDS = 2.0
@@ -57,8 +60,9 @@ class ModelDeploymentKind:
             yield Reference(ours("modelversions"), space, source.model_version_ref.name)
         if obj.spec.swarm is not None:
             yield Reference(ours("swarmclusters"), space, obj.spec.swarm.cluster_ref.name)
-        if obj.spec.broker and (ref := obj.spec.broker.credentials_ref.secret_key_ref):
-            yield Reference(SECRETS, space, ref.name)
+        for given in _given(obj).values():
+            if given.secret_key_ref is not None:
+                yield Reference(SECRETS, space, given.secret_key_ref.name)
 
     def provider(self, obj: ModelDeployment) -> str:
         """This machine, or the Swarm."""
@@ -83,19 +87,28 @@ class ModelDeploymentKind:
     async def _on_swarm(self, obj: ModelDeployment) -> Mapping[str, Driver[Any]]:
         assert obj.spec.swarm is not None
         held = await self.stacks.of(obj.spec.swarm.cluster_ref.name, common.namespace(obj))
-        parts = {part: held[part.partition("/")[0]] for part in sorted(swarm_deployment.wanted_parts(obj))}
-        parts |= {name: held[name] for name in self.imported(obj) if name not in OBJECTS}
-        return {**parts, "score": self.local.units, **self._looked_at(obj)}
+        values: dict[str, str] = {}
+        if not obj.metadata.deletion_timestamp:
+            values = {name: await self.credentials.read(ref, common.namespace(obj)) for name, ref in _given(obj).items()}
+        secrets = {f"secret/{name}-{hash_of(value, str(obj.metadata.uid))}" for name, value in values.items()}
+        if isinstance(own := held["secret"], ItemDriver):
+            held = {**held, "secret": own.with_given(values)}
+        parts = {part: held[part.partition("/")[0]] for part in sorted(swarm_deployment.wanted_parts(obj) | secrets)}
+        told = dict.fromkeys((f"{HEAD}{name}" for name in values), GivenDriver(values))
+        parts |= {name: held[name] for name in self.imported(obj) if name not in OBJECTS and name in held}
+        return {**parts, "score": self.local.units, **told, **self._looked_at(obj)}
 
     def _looked_at(self, obj: ModelDeployment) -> dict[str, Driver[Any]]:
         return {name: self.local.objects(OBJECTS[name]) for name in self.imported(obj) if name in OBJECTS}
 
     def imported(self, obj: ModelDeployment) -> Mapping[str, str]:
-        """Where the model comes from; the Swarm, and the entry there."""
+        """Where the model comes from, the Swarm, and the URLs that were given."""
         source, space = obj.spec.predictor.model, common.namespace(obj)
         found = {"cluster": f"{space}/{obj.spec.swarm.cluster_ref.name}"} if obj.spec.swarm else {}
         if obj.spec.swarm:
             found[swarm_judging.PART] = swarm_judging.asked(obj)
+        if obj.spec.swarm and not obj.metadata.deletion_timestamp:
+            found |= {f"{HEAD}{name}": name for name in _given(obj)}
         if source.from_experiment is not None:
             return found | {"experiment": f"{space}/{source.from_experiment.name}"}
         assert source.model_version_ref is not None
@@ -257,6 +270,14 @@ class ModelDeploymentKind:
         switched = (folder.documents.get("routes.json") or {}).get("switched")
         left = DRAIN_SECONDS - (now - from_text(switched)).total_seconds() if switched else 0.0
         return Wait(Reason.ROLLING_OUT, "the revision before is ending", left) if left > 0 else ending
+
+
+def _given(obj: ModelDeployment) -> dict[str, CredentialsRef]:
+    """Where the URLs are read from of what is others', by what it is."""
+    if obj.spec.swarm is None:
+        return {"broker": obj.spec.broker.credentials_ref} if obj.spec.broker else {}
+    found = {"broker": obj.spec.swarm.broker.credentials_ref, "store": obj.spec.swarm.store.credentials_ref}
+    return {name: ref for name, ref in found.items() if ref is not None}
 
 
 def _workers(obj: ModelDeployment) -> set[str]:

@@ -7,13 +7,13 @@ that fails after it got requests loses them again, which the table itself rememb
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from drivers.contract import Absent, Done, Plan, Present, Seen, Step, Stop, Wait
 from drivers.swarm.served import Service
-from reconciler.kinds import common, processes, swarm_judging
+from reconciler.kinds import common, processes, swarm_data, swarm_judging, swarm_letters
 from reconciler.kinds import swarm_serving as serving
 from reconciler.kinds.concluding import most_urgent, nothing_left, troubles
 from reconciler.kinds.local import Local
@@ -37,7 +37,9 @@ MOST_BROKEN = 3
 
 def wanted_parts(obj: ModelDeployment) -> set[str]:
     """Every part that is wanted, on record or about to be."""
-    found = {"network", "secret/password", *FIXED, *serving.texts(obj)}
+    found = {"network", *FIXED, *serving.texts(obj), *swarm_data.secrets(serving.swarm_of(obj))}
+    found |= {f"service/{name}" for name in swarm_data.keepers(serving.swarm_of(obj))}
+    found |= swarm_letters.parts(obj)
     if obj.status is None:
         return found
     found |= {row.name for row in obj.status.parts} | {row.part for row in obj.status.intents}
@@ -90,13 +92,17 @@ def _ground(obj: ModelDeployment, seen: Seen, there: View) -> Plan | None:
     """Network, secret and configs: the services name them."""
     wanted: list[tuple[str, str, Mapping[str, Any]]] = [
         ("network", "its services need a network", {}),
-        ("secret/password", "broker and store need a password", {"generates": 32}),
     ]
+    wanted += [
+        (part, "what keeps data needs it", {"generates": size})
+        for part, size in swarm_data.secrets(serving.swarm_of(obj)).items()
+    ]
+    wanted += [(part, f"the {name}'s URL was given", {"given": name}) for name, part in serving.given(seen).items()]
     wanted += [(part, "its services are told so", {"text": text}) for part, text in serving.texts(obj).items()]
     for row in (there.serving, there.target):
         if row is not None:
             why = f"revision {row['revision']} serves this model"
-            wanted.append((serving.model_part(row["digest"]), why, {"model": row["digest"]}))
+            wanted.append((serving.model_part(row["digest"]), why, serving.parcel(obj, seen, row["digest"])))
     for part, why, change in wanted:
         if part not in seen:  # it stands in the status from this pass on, and is looked at in the next one
             return Wait(Reason.PENDING, f"{part} is to be made", 0.02)
@@ -111,9 +117,10 @@ def _ground(obj: ModelDeployment, seen: Seen, there: View) -> Plan | None:
 def _concerns(
     obj: ModelDeployment, there: View, seen: Seen, now: datetime, local: Local, build: Builder
 ) -> Iterator[Plan | None]:  # fmt: skip
-    pins, late = pinned(obj, seen), float(obj.spec.progress_deadline_seconds)
-    for name, make in (("store", build.store), ("broker", build.broker)):
-        yield keep(f"service/{name}", make(pins[name]), seen, now, late) if name in pins else _no_home(name)
+    late = float(obj.spec.progress_deadline_seconds)
+    yield from _data(obj, seen, now, late, build)
+    if there.serving is None and not swarm_data.gathered(serving.swarm_of(obj), seen):
+        return  # a queue is kept by the members that are there when it is made
     image = (there.serving or there.target or {}).get("image") or serving.swarm_of(obj).image
     yield keep("service/web", build.web(image), seen, now, late)
     yield keep("service/entry", build.entry(), seen, now, late)
@@ -121,6 +128,8 @@ def _concerns(
         yield keep(serving.workers_part(there.serving["revision"]), build.workers(there.serving), seen, now, late)
     yield taken_back(obj, there, seen, now, build)
     yield routes_kept(there, seen, now, build)
+    if there.serving is not None:
+        yield from swarm_letters.handled(obj, seen, now, build, image)
     yield score(local, there, seen, now)
     if there.target is not None and there.target is not there.serving:
         yield _bring_up(obj, there, seen, now, build)
@@ -129,6 +138,19 @@ def _concerns(
     elif there.serving is not None:
         yield all_to(there.serving, seen, now, build)
     yield _surplus(obj, there, seen, now)
+
+
+def _data(obj: ModelDeployment, seen: Seen, now: datetime, late: float, build: Builder) -> Iterator[Plan | None]:
+    """What keeps data. The first member of a cluster is up before the others are made: they join it."""
+    pins, members = pinned(obj, seen), swarm_data.brokers(serving.swarm_of(obj))
+    for name in swarm_data.keepers(serving.swarm_of(obj)):
+        part = f"service/{name}"
+        if name not in pins:
+            yield Wait(Reason.DEPENDENCY_NOT_READY, f"no node of the Swarm can take {name}; bring one up", 5.0)
+        elif name in members[1:] and service_of(seen, part) is None and not swarm_data.runs(seen, members[0]):
+            yield Wait(Reason.STARTING, f"{name} joins {members[0]} once that runs", POLL_SECONDS)
+        else:
+            yield keep(part, build.keeper(name, pins[name]), seen, now, late)
 
 
 def _bring_up(obj: ModelDeployment, there: View, seen: Seen, now: datetime, build: Builder) -> Plan | None:
@@ -183,23 +205,20 @@ def _surplus(obj: ModelDeployment, there: View, seen: Seen, now: datetime) -> Pl
         return Wait(Reason.ROLLING_OUT, "the revision before stays ready", min(left, WATCH_SECONDS))
     if services:
         return tuple(Step("delete", part, "no requests go to it any more", ref=_ref(seen, part)) for part in services)
-    wanted = {*serving.texts(obj), *(serving.model_part(row["digest"]) for row in (there.serving, there.target) if row)}
-    named = {row["ConfigID"] for part in seen if (service := service_of(seen, part)) for row in _configs(service)}
-    unused = [
-        part for part in seen
-        if part.startswith("config/") and part not in wanted and (item := serving.item_of(seen, part)) and item.id not in named
-    ]  # fmt: skip
+    secrets = {*swarm_data.secrets(serving.swarm_of(obj)), *serving.given(seen).values()}
+    wanted = {*secrets, *serving.texts(obj), *(serving.model_part(row["digest"]) for row in (there.serving, there.target) if row)}
+    named = {ident for part in seen if (service := service_of(seen, part)) for ident in _names(service)}
+    items = {part: item for part in seen if part.startswith(("config/", "secret/")) and (item := serving.item_of(seen, part))}
+    unused = [part for part, item in items.items() if part not in wanted and item.id not in named]
     if unused:
         return tuple(Step("delete", part, "no service names it any more", ref=_ref(seen, part)) for part in unused)
     return None
 
 
-def _no_home(name: str) -> Wait:
-    return Wait(Reason.DEPENDENCY_NOT_READY, f"no node of the Swarm can take {name}; bring one up", 5.0)
-
-
-def _configs(service: Service) -> Sequence[Mapping[str, Any]]:
-    return service.spec["TaskTemplate"]["ContainerSpec"].get("Configs") or ()
+def _names(service: Service) -> set[str]:
+    """The configs and secrets that a service names, by id."""
+    box = service.spec["TaskTemplate"]["ContainerSpec"]
+    return {row["ConfigID"] for row in box.get("Configs") or ()} | {row["SecretID"] for row in box.get("Secrets") or ()}
 
 
 def _ref(seen: Seen, part: str) -> str | None:

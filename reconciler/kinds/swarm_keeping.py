@@ -82,4 +82,4 @@ def _replicas(service: Service) -> int:
 
 
 def _interrupts(part: str) -> str | None:
-    return "requests get 503 while it starts anew" if part in ("service/store", "service/broker") else None
+    return "requests get 503 while it starts anew" if part in ("service/store", "service/broker") else None  # not of one of three

@@ -7,16 +7,18 @@ they are told travels as Swarm configs named by their content, so that a changed
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from drivers.contract import Present, Seen
+from drivers.swarm.given import HEAD
 from drivers.swarm.served import Item, Service
-from reconciler.kinds import common
-from reconciler.kinds.request_limits import request_limits, task_seconds
+from reconciler.kinds import common, swarm_data
+from reconciler.kinds.request_limits import request_limits
 from reconciler.kinds.swarm_specs import (
     PASSWORD,
+    SECRETS,
     USER,
     File,
     Health,
@@ -36,35 +38,18 @@ FOLDER = "/tmp/anneal"  # noqa: S108  of a container of its own
 CONFIG = "/etc/anneal/config.json"
 MODELS = "/models"
 WEB_PORT = 8000
-FIXED = ("service/store", "service/broker", "service/web", "service/entry", "service/routes")
-"""The services that every deployment has, beside its workers."""
+FIXED = ("service/web", "service/entry", "service/routes")
+"""The services that every deployment has, beside its workers and what keeps its data."""
 TABLE = "anneal.dev/table"
 """The label in which the service `routes` carries the routing table."""
-USER_NAME = "anneal"
+GIVEN = ("broker", "store")
+"""What may be others': then its URL is given, as a secret."""
 READY = f"grep -qs '\"ready\":true' {FOLDER}/state/*.json && test -n \"$(find {FOLDER}/state -name '*.json' -mmin -2)\""
 """The process of a container says of itself that it is ready, and has said so lately. Two commands of the shell: every container
 is asked this every few seconds."""
 WELL = f"n=0; until {READY}; do n=$((n+1)); test $n -lt 12 || exit 1; sleep 0.25; done"
 """The same, waiting for three seconds if it is not so yet: who starts is found ready when it is, not a round later."""
 
-REDIS = """\
-port 6379
-bind 0.0.0.0
-dir /data
-save ""
-appendonly yes
-appendfsync always
-maxmemory-policy noeviction
-"""
-RABBITMQ = """\
-listeners.tcp.default = 5672
-default_user = anneal
-default_vhost = /
-log.console = true
-log.console.level = warning
-log.file = false
-consumer_timeout = {patience}
-"""
 HAPROXY = """\
 global
     log stdout format raw local0 warning
@@ -114,13 +99,13 @@ def swarm_of(obj: ModelDeployment) -> SwarmServing:
 
 def app_config(obj: ModelDeployment) -> Json:
     """What web app, workers, preflight and routes are told."""
-    spec = obj.spec
+    spec, swarm = obj.spec, swarm_of(obj)
     password = f"{{file:{PASSWORD}}}"
     return {
         "name": obj.metadata.name,
         "namespace": common.namespace(obj),
-        "broker": f"amqp://{USER_NAME}:{password}@broker:5672//",
-        "results": f"redis://:{password}@store:6379/0",
+        "broker": f"file:{SECRETS}/broker" if swarm.broker.credentials_ref else f"amqp://anneal:{password}@broker:5672//",
+        "results": f"file:{SECRETS}/store" if swarm.store.credentials_ref else f"redis://:{password}@store:6379/0",
         "store": f"archives:{MODELS}",
         "host": "0.0.0.0",  # noqa: S104  of a container: the entry alone is reached from outside
         "port": WEB_PORT,
@@ -137,8 +122,7 @@ def texts(obj: ModelDeployment) -> dict[str, str]:
     slots = 2 * swarm.web.replicas + 2  # an update starts the new ones first
     found = {
         "app": json.dumps(app_config(obj), sort_keys=True),
-        "store": REDIS,
-        "broker": RABBITMQ.format(patience=max(1800, task_seconds(obj.spec) + 300) * 1000),
+        **swarm_data.texts(obj),
         "entry": HAPROXY.format(port=swarm.entry.port, web=WEB_PORT, slots=slots, patience=timeout + 20),
     }
     return {f"config/{name}-{content_hash(text)}": text for name, text in found.items()}
@@ -147,6 +131,20 @@ def texts(obj: ModelDeployment) -> dict[str, str]:
 def model_part(digest: str) -> str:
     """The config that a model travels in."""
     return f"config/model-{digest.removeprefix('sha256:')[:16]}"
+
+
+def parcel(obj: ModelDeployment, seen: Seen, digest: str) -> Mapping[str, Any]:
+    """How a model is sent: as a config; one that is too large for that, through this registry."""
+    cluster, given = common.live_object(seen, "cluster"), swarm_of(obj).models.registry
+    running = cluster.status.get("registry") if cluster else None
+    where = given or (f"http://{running}" if running else "")
+    return {"model": digest, "registry": where, "expected": bool(cluster and cluster.spec.get("registry"))}
+
+
+def given(seen: Seen) -> dict[str, str]:
+    """The secrets with the URLs of what is others', by name."""
+    items = {name: item_of(seen, f"{HEAD}{name}") for name in GIVEN}
+    return {name: f"secret/{name}-{item.id}" for name, item in items.items() if item is not None}
 
 
 # --- what is seen --------------------------------------------------------------------------------------------------------
@@ -213,7 +211,7 @@ class Builder:
     def web(self, image: str) -> Json:
         """The web app, in the image of what is served."""
         box = container(
-            image, ["python", "-m", "serving.web", "--config", CONFIG], configs=[self._app()], secrets=[self._password()],
+            image, ["python", "-m", "serving.web", "--config", CONFIG], configs=[self._app()], secrets=self._secrets(),
             user=USER, health=Health(WELL, 3), grace=self.obj.spec.predictor.timeout + 10.0,
         )  # fmt: skip
         return replicated(self._task(box, "web", self.swarm.web.resources), self.swarm.web.replicas)
@@ -223,7 +221,7 @@ class Builder:
         number, digest = str(row["revision"]), str(row["digest"])
         command = ["python", "-m", "serving.worker", "--config", CONFIG, "--revision", number, "--digest", digest, "--index", "0"]
         box = container(
-            row["image"], command, configs=[self._app(), self._model(digest)], secrets=[self._password()], user=USER,
+            row["image"], command, configs=[self._app(), self._model(digest)], secrets=self._secrets(), user=USER,
             health=Health(WELL, 2), grace=self.obj.spec.predictor.timeout + 10.0, env={"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         made = self._task(box, f"workers-{number}", self.swarm.workers.resources)
@@ -234,11 +232,20 @@ class Builder:
         digest = str(row["digest"])
         command = ["python", "-m", "serving.preflight", "--config", CONFIG, "--digest", digest, "--out", "-"]
         box = container(
-            row["image"], command, configs=[self._app(), self._model(digest)], secrets=[self._password()], user=USER,
+            row["image"], command, configs=[self._app(), self._model(digest)], secrets=self._secrets(), user=USER,
             env={"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         made = self._task(box, "preflight", self.swarm.workers.resources)
         return job(made | {"LogDriver": {"Name": "json-file", "Options": {}}})  # its result is read from there
+
+    def letters(self, image: str, verb: str, ids: Sequence[str]) -> Json:
+        """Read or replay the dead letters, once."""
+        words = [word for ident in ids for word in ("--id", ident)]
+        box = container(
+            image, ["python", "-m", "serving.dlq", "--config", CONFIG, verb, *words], configs=[self._app()],
+            secrets=self._secrets(), user=USER,
+        )  # fmt: skip
+        return job(self._task(box, "letters", TaskResources()) | {"LogDriver": {"Name": "json-file", "Options": {}}})
 
     def routes(self, table: Mapping[str, Any], image: str) -> Json:
         """What keeps the routing table in Redis, and the cards of the models that stand in it."""
@@ -246,35 +253,24 @@ class Builder:
         digests = sorted({route["digest"] for route in table["revisions"]})
         box = container(
             image, ["python", "-m", "serving.keeper", "--config", CONFIG, "--table", text],
-            configs=[self._app(), *map(self._model, digests)], secrets=[self._password()], user=USER,
+            configs=[self._app(), *map(self._model, digests)], secrets=self._secrets(), user=USER,
             health=Health(WELL, 1), grace=2.0,
         )  # fmt: skip
         return replicated(self._task(box, "routes", TaskResources()), 1, labels={TABLE: text})
 
-    def store(self, node: str) -> Json:
-        """Redis, on the node that has its data."""
-        script = (
-            f'umask 077; {{ cat /etc/anneal/redis.conf; printf "requirepass %s\\n" "$(cat {PASSWORD})"; }} > /tmp/redis.conf;'
-            " exec redis-server /tmp/redis.conf"
-        )
-        ping = f'REDISCLI_AUTH="$(cat {PASSWORD})" redis-cli ping | grep -q PONG'
-        box = self._keeps_data("store", self.swarm.store.image, script, "/data", "/etc/anneal/redis.conf", Health(ping, 5), 10.0)
-        return replicated(self._task(box, "store", self.swarm.store.resources, node), 1, start_first=False)
-
-    def broker(self, node: str) -> Json:
-        """RabbitMQ, on the node that has its data."""
-        script = (
-            f'umask 077; {{ cat /etc/anneal/rabbitmq.conf; printf "default_pass = %s\\n" "$(cat {PASSWORD})"; }} '
-            '> /tmp/rabbitmq.conf; export RABBITMQ_CONFIG_FILE=/tmp/rabbitmq.conf PATH="/usr/lib/rabbitmq/bin:$PATH";'
-            " exec rabbitmq-server"
-        )
-        listens = "grep -qi ':1628 [0-9a-f]*:0000 0a' /proc/net/tcp /proc/net/tcp6"  # port 5672, in the state LISTEN
-        box = self._keeps_data(
-            "broker", self.swarm.broker.image, script, "/var/lib/rabbitmq", "/etc/anneal/rabbitmq.conf",
-            Health(listens, 5, start_seconds=120), 30.0,
+    def keeper(self, name: str, node: str) -> Json:
+        """Redis, or a member of RabbitMQ, on the node that has its data."""
+        how = swarm_data.keeper(self.swarm, name)
+        uid = str(self.obj.metadata.uid or "").replace("-", "")[:8]
+        stem = f"anneal-{common.namespace(self.obj)}-{self.obj.metadata.name}-{uid}"
+        box = container(
+            how.image, ["sh", "-c", how.script], configs=[self._config(how.config, how.path)], user=how.user,
+            secrets=[self._file(f"secret/{each}", each, 0o400) for each in how.secrets], health=how.health, grace=how.grace,
+            mounts=[volume(f"{stem}-{name}", how.folder, {"anneal.dev/owner": uid})], hostname=name,
         )  # fmt: skip
-        env = ["HOME=/var/lib/rabbitmq", "RABBITMQ_LOGS=-", "RABBITMQ_NODENAME=rabbit@localhost"]
-        return replicated(self._task(box | {"Env": env}, "broker", self.swarm.broker.resources, node), 1, start_first=False)
+        made = self._task(box | {"Env": list(how.env)}, name, how.resources, node)
+        made["Networks"][0]["Aliases"] = list(how.aliases)
+        return replicated(made, 1, start_first=False)
 
     def entry(self) -> Json:
         """HAProxy, on every node; behind the Swarm's own balancer where there is one."""
@@ -285,16 +281,6 @@ class Builder:
             configs=[self._config("entry", "/etc/anneal/haproxy.cfg")], health=Health(alive, 5), grace=10.0,
         )  # fmt: skip
         return published(self._task(box, "entry", self.swarm.entry.resources), port, self.mode)
-
-    def _keeps_data(self, name: str, image: str, script: str, folder: str, config: str, health: Health, grace: float) -> Json:
-        uid = str(self.obj.metadata.uid or "").replace("-", "")[:8]
-        data = volume(
-            f"anneal-{common.namespace(self.obj)}-{self.obj.metadata.name}-{uid}-{name}", folder, {"anneal.dev/owner": uid}
-        )
-        return container(
-            image, ["sh", "-c", script], configs=[self._config(name, config)], secrets=[self._password()], user="0",
-            health=health, grace=grace, mounts=[data],
-        )  # fmt: skip
 
     def _task(self, box: Json, alias: str, resources: TaskResources, node: str = "") -> Json:
         network = item_of(self.seen, "network")
@@ -315,8 +301,10 @@ class Builder:
     def _model(self, digest: str) -> File:
         return self._file(model_part(digest), f"{MODELS}/{digest.removeprefix('sha256:')}.tar")
 
-    def _password(self) -> File:
-        return self._file("secret/password", PASSWORD.rpartition("/")[2], 0o400)
+    def _secrets(self) -> list[File]:
+        """What the app's processes need to reach broker and store."""
+        own = {"password": "secret/password"} if swarm_data.keepers(self.swarm) else {}
+        return [self._file(part, name, 0o400) for name, part in (own | given(self.seen)).items()]
 
     def _file(self, part: str, path: str, mode: int = 0o444) -> File:
         item = item_of(self.seen, part)

@@ -16,7 +16,8 @@ NANO = 1_000_000_000
 SECOND = NANO
 USER = "10001"
 """Who the serving image's processes are."""
-PASSWORD = "/run/secrets/password"  # noqa: S105  a file's name
+SECRETS = "/run/secrets"
+PASSWORD = f"{SECRETS}/password"
 
 
 @dataclass(frozen=True, slots=True)

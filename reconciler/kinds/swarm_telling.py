@@ -7,7 +7,7 @@ from typing import Any
 
 from drivers.contract import Plan, Seen, Stop, Wait
 from reconciler.engine.kind import Verdict
-from reconciler.kinds import common
+from reconciler.kinds import common, swarm_data
 from reconciler.kinds import swarm_serving as serving
 from reconciler.kinds.concluding import concluded
 from reconciler.kinds.rollout import Trial, View, view
@@ -57,7 +57,11 @@ def verdicts(obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
 def available(obj: ModelDeployment, there: View, seen: Seen) -> bool:
     """Whether requests are answered."""
     tiers = [service_of(seen, part) for part in FIXED]
-    if there.serving is None or not all(tier and tier.running for tier in tiers):
+    if (
+        there.serving is None
+        or not swarm_data.keeping(serving.swarm_of(obj), seen)
+        or not all(tier and tier.running for tier in tiers)
+    ):
         return False
     return obj.spec.predictor.min_replicas == 0 or _answering(there.serving["revision"], seen) > 0
 

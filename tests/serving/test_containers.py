@@ -21,7 +21,7 @@ import redis
 import requests
 from sklearn.linear_model import LogisticRegression
 
-from drivers.swarm.items import archive
+from drivers.swarm.parcels import archive
 from modelstore import Store
 from serving import config as configuration
 from tests.support import brokers
@@ -96,7 +96,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     found = [train(folder / "store", columns, target, LogisticRegression(C=value, max_iter=500)).digest for value in (0.1, 1.0)]
     (folder / "archives").mkdir()
     for digest in found:
-        (folder / "archives" / f"{digest.removeprefix('sha256:')}.tar").write_bytes(archive(Store(folder / "store"), digest))
+        (folder / "archives" / f"{digest.removeprefix('sha256:')}.tar").write_bytes(
+            archive(Store(folder / "store"), digest).read()
+        )
     return folder / "archives", found
 
 
@@ -188,7 +190,7 @@ def test_a_model_that_is_not_as_it_was_packaged_is_not_loaded(there: Containers,
 def test_the_same_package_gives_the_same_archive(models: tuple[Path, list[str]]) -> None:
     """So it gets the same name, and travels once."""
     store = Store(models[0].parent / "store")
-    assert archive(store, models[1][0]) == archive(store, models[1][0])
+    assert archive(store, models[1][0]).read() == archive(store, models[1][0]).read()
 
 
 def test_a_password_is_read_from_a_file_within_the_url(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import requests
 from selenium.webdriver.common.by import By
 
 from reconciler.client import Object, ours
@@ -13,7 +14,7 @@ from tests.support.accepting import Accepting
 from tests.support.browser import browser
 from tests.support.load import Load
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.theatre import NAME, ROW, Stage, quiet, status
+from tests.support.theatre import NAME, ROW, Stage, asked, quiet, status
 
 PORT = 8437
 RATE = 100
@@ -55,13 +56,13 @@ async def failed(at: Stage, reason: str, revision: int) -> dict[str, Any]:
 
 
 @contextmanager
-def crowd(lab: SwarmLab, node: int = 2) -> Iterator[Load]:
-    """A hundred requests a second to one node's port, from the block's beginning to its end, counted in the suite's tally.
+def crowd(lab: SwarmLab, node: int = 2, rate: float = RATE) -> Iterator[Load]:
+    """So many requests a second to one node's port, from the block's beginning to its end, counted in the suite's tally.
 
     Five a second more are accepted to be answered later: one that is not, or not answered in the end, is a failure, too.
     """
     url = f"http://{lab.addresses[node]}:{PORT}"
-    load, later = Load(url, ROW, rate=RATE), Accepting(url, ROW)
+    load, later = Load(url, ROW, rate=rate), Accepting(url, ROW)
     with later, load:
         yield load
     load.failures.extend(later.failures)
@@ -85,3 +86,18 @@ def kill_one(lab: SwarmLab, part: str) -> None:
             api.kill(row["Id"])
             return
     raise AssertionError(f"no container of {part} runs")
+
+
+def answers_at(lab: SwarmLab, node: int) -> bool:
+    """Whether a node's port answers."""
+    try:
+        return bool(asked(f"http://{lab.addresses[node]}:{PORT}").status_code == 200)
+    except requests.RequestException:
+        return False
+
+
+def said(lab: SwarmLab, part: str) -> str:
+    """What all tasks of a service have printed."""
+    (row,) = lab.api().services(filters={"label": [f"anneal.dev/part=service/{part}"]})
+    found = lab.api().service_logs(row["ID"], stdout=True, stderr=True)
+    return (found if isinstance(found, bytes) else b"".join(found)).decode("utf-8", "replace")

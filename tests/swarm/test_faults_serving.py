@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -12,7 +11,7 @@ import requests
 
 from tests.support.daemon import DaemonProcess, until
 from tests.support.swarmlab import SwarmLab
-from tests.support.swarmstage import PATIENCE, PORT, crowd, kill_one, on_swarm, serves
+from tests.support.swarmstage import PATIENCE, PORT, answers_at, crowd, kill_one, on_swarm, serves
 from tests.support.theatre import NAME, ROW, SEEDS, Stage, asked, cleared, experiment, quiet, stage, status, theatre
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -87,6 +86,30 @@ async def test_what_was_accepted_survives_a_restart_of_what_keeps_it(at: Stage, 
     await at.until(quiet, PATIENCE)
 
 
+async def test_while_the_one_broker_s_node_is_gone_requests_are_refused_and_none_that_was_accepted_is_lost(
+    at: Stage, lab: SwarmLab
+) -> None:
+    """503 on the nodes that are left, soon and without a trace; when it is back, what was accepted before is answered."""
+    pins = status(await at.deployment())["pins"]
+    lost = next(n for n in lab.addresses if lab.state(n)["NodeID"] == pins["broker"])
+    other = next(n for n in lab.addresses if n != lost)
+    url = f"http://{lab.addresses[other]}:{PORT}"
+    jobs = [await asyncio.to_thread(accepted, url) for _ in range(30)]
+    await asyncio.to_thread(lab.kill, lost)
+    try:
+
+        def refused() -> bool:
+            answer = asked(url)
+            return answer.status_code == 503 and "Traceback" not in answer.text
+
+        await until(refused, PATIENCE, lambda: "it is not refused")
+    finally:
+        await asyncio.to_thread(lab.start, lost)
+    await all_answered(jobs)
+    await until(lambda: answers_at(lab, other), PATIENCE, lambda: "nobody is answered any more")
+    await at.until(quiet, PATIENCE)
+
+
 async def test_a_node_without_power_is_done_without(at: Stage, lab: SwarmLab) -> None:
     """Whichever node has neither broker nor store: the workers and web apps that it had are up elsewhere, requests to the other
     nodes are answered; when it is back, its port answers, too."""
@@ -108,13 +131,3 @@ async def test_a_node_without_power_is_done_without(at: Stage, lab: SwarmLab) ->
         await asyncio.to_thread(lab.start, lost)
     await until(lambda: answers_at(lab, lost), PATIENCE, lambda: "the node that is back does not answer")
     await at.until(quiet, PATIENCE)
-
-
-def answers_at(lab: SwarmLab, node: int) -> bool:
-    """Whether a node's port answers."""
-    found: Any = None
-    try:
-        found = asked(f"http://{lab.addresses[node]}:{PORT}")
-    except requests.RequestException:
-        return False
-    return bool(found.status_code == 200)

@@ -204,10 +204,16 @@ FULL: dict[str, list[dict[str, Any]]] = {
         {"predictor": {"model": MODEL}, "swarm": SWARM | {
             "constraints": ["node.labels.a == b"], "web": {"replicas": 1, "resources": amounts()},
             "workers": {"resources": amounts()},
-            "broker": {"image": "a", "resources": amounts()}, "store": {"image": "a", "resources": amounts()},
+            "broker": {"image": "a", "resources": amounts(), "replicas": 3, "user": 1,
+                       "credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}},
+            "store": {"image": "a", "resources": amounts(), "user": 1,
+                      "credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}},
+            "models": {"registry": "http://a:5000"},
             "entry": {"image": "a", "port": 80, "resources": amounts()},
             "strategy": {"type": "rolling", "steps": [1], "stepSeconds": 1, "bakeSeconds": 1},
             "logDriver": {"name": "a", "options": {"a": "b"}}}},
+        *({"predictor": {"model": MODEL}, "swarm": SWARM | {name: {"credentialsRef": {how: "a"}}}}
+          for name in ("broker", "store") for how in ("file", "env")),
     ],
 }  # fmt: skip
 """By kind: specs that together hold every field."""
