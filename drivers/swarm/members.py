@@ -190,7 +190,7 @@ def judged(name: str, reading: Reading, ref: str | None) -> Observation[Membersh
         return Unknown(reading.blind) if ref and swarm is None and reading.blind else Absent()
     if said.state == "error" and entry is not None:
         return Present(entry.id, Membership(entry, "error", reading.tasks.get(entry.id, 0)))
-    if said.state == "error" and swarm is not None and ref in (None, known_as(name, said)) and _failed_here(said, swarm):
+    if said.state == "error" and swarm is not None and _failed_here(said, swarm) and ref in (None, said.node or ref):
         return Present(known_as(name, said), Membership(None, "active", 0))  # it has to leave what it never got into
     if said.state != "active" or not said.node:
         return Unknown(Unreachable(f"cannot look at node {name}: its engine is {said.state} {said.error}".rstrip() + "; waiting"))

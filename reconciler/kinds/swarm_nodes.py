@@ -181,6 +181,12 @@ def trouble_of(name: str, observation: Any) -> str | None:
     return f"node {name} has not joined yet"
 
 
+def all_joined(obj: SwarmCluster, seen: Seen) -> bool:
+    """Whether every node that is wanted is one, well or not: then the Swarm can be used as long as it can decide."""
+    known = members(seen)
+    return all((member := known.get(node.name)) is not None and member.node is not None for node in obj.spec.nodes or [])
+
+
 def teardown(obj: SwarmCluster, seen: Seen) -> Plan:
     """Workers leave first, then managers give up their votes and leave; the last one takes the Swarm with it."""
     match seen.get("swarm"):

@@ -27,7 +27,7 @@ from tests.support.fakeswarm import FakeDocker, FakeSwarms
 
 UID = "0b5f3f0e-1111-4222-8333-000000000001"
 OWNER = Owner("installation-1", "SwarmCluster", "default", "a", UID)
-KIND = SwarmClusterKind(Swarms(None, lambda: None), "installation-1")  # type: ignore[arg-type]
+KIND = SwarmClusterKind(Swarms(None, lambda: None), "installation-1", lambda plural: None)  # type: ignore[arg-type,return-value]
 
 
 @dataclass
@@ -55,12 +55,12 @@ class Play:
         return Fleet(UID, dockers, UID, "installation-1")
 
     async def seen(self) -> Seen:
-        fleet = self.fleet()
+        fleet, now = self.fleet(), time.monotonic()
         swarm, nodes = SwarmDriver(fleet), NodeDriver(fleet)
         parts = {f"node/{one['name']}" for one in self.spec["nodes"]} | {p for p in self.refs if p.startswith("node/")}
-        found: dict[str, Any] = {"swarm": await swarm.observe(OWNER, self.refs.get("swarm"), time.monotonic(), "swarm")}
+        found: dict[str, Any] = {"swarm": await swarm.observe(OWNER, self.refs.get("swarm"), now, "swarm")}
         for part in sorted(parts):
-            found[part] = await nodes.observe(OWNER, self.refs.get(part), time.monotonic(), part)
+            found[part] = await nodes.observe(OWNER, self.refs.get(part), now, part)
         for part, one in found.items():  # what the engine records
             if isinstance(one, Present | Duplicate):
                 self.refs[part] = one.ref if isinstance(one, Present) else one.keep.ref
@@ -194,6 +194,11 @@ def test_without_a_quorum_nothing_is_done() -> None:
     assert plan.reason is Reason.QUORUM_LOST
     assert play.engines.mutations == before
     assert play.verdicts()["QuorumHealthy"][:2] == ("False", Reason.QUORUM_LOST)
+    assert play.verdicts()["Ready"][0] != "True"
+    play.engines.engines["b"].power = True
+    assert isinstance(play.settle(), Wait)
+    assert play.verdicts()["NodesReady"][0] == "False"
+    assert play.verdicts()["Ready"][0] == "True"  # two of three decide: it can be used, whatever it said before
 
 
 def test_a_silent_engine_may_hold_the_swarm() -> None:
