@@ -127,6 +127,8 @@ class SwarmClusterSpec(Model):
     """How ports are published. Ingress needs IPVS in the nodes' kernels; Auto: Ingress only if it was seen to be there."""
     token_rotation: Annotated[str, Field(max_length=63, pattern=r"^[-._:a-zA-Z0-9]*$")] = ""
     """Any text, such as a date: when it changes, new join tokens are made and the old ones are worth nothing."""
+    token_rotation_period_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
+    """Join tokens that are so old are made anew. They are made anew in any case when a node has left."""
     manager_replacement_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     """A manager that is down for so long gives its place to a node that is up."""
     networks: Annotated[list[OverlayNetwork], Field(max_length=16)] = []
@@ -143,6 +145,8 @@ class SwarmClusterSpec(Model):
             raise ValueError("tls: an engine is open to whoever reaches it: tcp:// beyond loopback needs tls")
         if self.endpoints is not None and self.managers is not None:
             raise ValueError("managers: an existing Swarm is not changed; remove it, or list the nodes")
+        if self.endpoints is not None and self.token_rotation_period_seconds is not None:
+            raise ValueError("tokenRotationPeriodSeconds: an existing Swarm is not changed; remove it, or list the nodes")
         if self.endpoints is not None and self.token_rotation:
             raise ValueError("tokenRotation: an existing Swarm is not changed; remove it, or list the nodes")
         for field in ("name", "endpoint", "address", "machine_ref"):
@@ -240,8 +244,9 @@ class SwarmCluster(Resource):
              "either endpoint and address, or machineRef must be set"),
         Rule("spec.nodes.[]", "!has(self.engine) || has(self.machineRef)", "engine: it goes with machineRef"),
         Rule("spec.nodes.[].engine", "self.protocol == 'ssh' || !has(self.user)", "user: tcp knows no user"),
-        Rule("spec", "!has(self.endpoints) || (!has(self.managers) && self.tokenRotation == '')",
-             "managers, tokenRotation: an existing Swarm is not changed"),
+        Rule("spec", "!has(self.endpoints) || (!has(self.managers) && self.tokenRotation == '' && "
+             "!has(self.tokenRotationPeriodSeconds))",
+             "managers, tokenRotation, tokenRotationPeriodSeconds: an existing Swarm is not changed"),
         Rule("spec", "!has(self.nodes) || self.nodes.all(node, self.nodes.exists_one(other, other.name == node.name))",
              "nodes: two have the same name"),
         Rule("spec", "!has(self.nodes) || self.nodes.filter(node, has(node.endpoint)).all(node, "

@@ -37,7 +37,7 @@ POOL, POOL_BITS = "10.64.0.0/14", 24
 
 
 class SwarmDriver:
-    """The Swarm itself. Create: `node` (whose engine makes it), `address`. Update: `labels` (all of them), `rotate`."""
+    """The Swarm itself. Create: `node` (whose engine makes it), `address`, `labels`. Update: `labels` (all of them), `rotate`."""
 
     settle_seconds = 0.0
 
@@ -58,7 +58,8 @@ class SwarmDriver:
             raise ValueError(f"{self.name} updates with a ref")
         label = tags.labels(intent.owner, intent.part)
         if step.verb == "create":
-            return await self._init(str(step.change["node"]), str(step.change["address"]), label)
+            more = step.change.get("labels") or {}
+            return await self._init(str(step.change["node"]), str(step.change["address"]), {**more, **label})
         manager = await self._fleet.manager()
         swarm = await manager.read("look at the Swarm", lambda api: api.inspect_swarm())
         spec = {**swarm["Spec"], "Labels": {**step.change["labels"], **label}}

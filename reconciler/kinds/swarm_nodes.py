@@ -9,13 +9,14 @@ from typing import Any
 from drivers.contract import Absent, Done, Duplicate, Foreign, Plan, Present, Seen, Step, Stop, Unknown, Wait
 from drivers.swarm.live import Membership, Node, Swarm, failed
 from reconciler.engine.clock import from_text
+from reconciler.kinds import swarm_tokens as tokens
 from reconciler.kinds import swarm_votes as votes
 from reconciler.kinds.quorum import Members, choose
 from specs.meta import GROUP, Reason
 from specs.swarm_cluster import SwarmCluster, SwarmNode
 
-ROTATION, LABELS = f"{GROUP}/token-rotation", f"{GROUP}/labels"
-"""Labels of ours: which rotation the tokens are of; which of a node's labels come from the spec."""
+LABELS = f"{GROUP}/labels"
+"""A label of ours: which of a node's labels come from the spec."""
 POLL_SECONDS, LOOK_SECONDS = 1.0, 15.0
 HEAL_SECONDS = 30.0
 """So long is an engine in "error" left to itself: it tries again, at growing distances."""
@@ -31,7 +32,7 @@ def plan(obj: SwarmCluster, seen: Seen, now: datetime) -> Plan:
             return Wait(error.reason, str(error), error.retry_after or LOOK_SECONDS)
         case Present(ref=ref, live=Swarm() as swarm):
             return _kept(obj, ref, swarm, seen, now)
-    return _made(obj, seen)
+    return _made(obj, seen, now)
 
 
 def members(seen: Seen) -> Members:
@@ -47,14 +48,14 @@ def members(seen: Seen) -> Members:
     return found
 
 
-def _made(obj: SwarmCluster, seen: Seen) -> Plan:
+def _made(obj: SwarmCluster, seen: Seen, now: datetime) -> Plan:
     """Every engine answered, and none is in a Swarm of ours: the first that may manage makes one."""
     able = [node for node in obj.spec.nodes or [] if node.role != "Worker" and isinstance(seen[f"node/{node.name}"], Absent)]
     stuck = [part for part, observation in seen.items() if part.startswith("node/") and isinstance(observation, Present)]
     if stuck:  # of a Swarm whose managers are all gone
         return (_leave(stuck[0], seen[stuck[0]], "its Swarm is no more"),)
     first = sorted(able, key=lambda node: node.role != "Manager")[0]
-    change = {"node": first.name, "address": first.address}
+    change = {"node": first.name, "address": first.address, "labels": tokens.labels(obj.spec, now)}
     return (Step("create", "swarm", f"no engine is in a Swarm of ours; node {first.name} makes one", change),)
 
 
@@ -62,9 +63,8 @@ def _kept(obj: SwarmCluster, ref: str, swarm: Swarm, seen: Seen, now: datetime) 
     wanted = {node.name: node for node in obj.spec.nodes or []}
     known = members(seen)
     chosen = choose(obj.spec, known, now)
-    if (value := obj.spec.token_rotation) != swarm.labels.get(ROTATION, ""):
-        why = "the spec asks for new join tokens"
-        return (Step("update", "swarm", why, {"labels": {**_not_ours(swarm), ROTATION: value}, "rotate": True}, ref),)
+    if (telling := tokens.step(obj.spec, ref, swarm, known, now)) is not None:
+        return (telling,)
     waits: list[Wait] = []
     for doing in _concerns(wanted, chosen, known, swarm, seen, now):
         if isinstance(doing, Wait):
@@ -158,10 +158,6 @@ def _leave(part: str, observation: Any, why: str) -> Step:
     return Step("delete", part, why, ref=failed(part.partition("/")[2]) if stuck else kept.ref)
 
 
-def _not_ours(swarm: Swarm) -> dict[str, str]:
-    return {key: value for key, value in swarm.labels.items() if not key.startswith(f"{GROUP}/")}
-
-
 def trouble_of(name: str, observation: Any) -> str | None:
     """What is the matter with a node; None if it is well."""
     match observation:
@@ -199,8 +195,8 @@ def teardown(obj: SwarmCluster, seen: Seen) -> Plan:
         return (_leave(plain[0], seen[plain[0]], why),)
     managers = {part: member.node for part, member in there.items() if member.node is not None}
     match seen.get("swarm"):
-        case Present(live=Swarm() as swarm) if len(managers) > 1:  # who is not heard first, who leads last
-            part = min(managers, key=lambda part: (managers[part].leader, managers[part].reachability == "reachable"))
+        case Present(live=Swarm() as swarm) if len(managers) > 1:
+            part = min(managers, key=lambda part: votes.last_of_all(managers[part]))
             doing = votes.demotion(part, managers[part], swarm, members(seen), f"{why}: it gives up its vote")
             return (doing,) if isinstance(doing, Step) else doing
     if managers:

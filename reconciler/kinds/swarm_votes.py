@@ -30,10 +30,16 @@ def changes(chosen: list[str], known: Members, swarm: Swarm) -> Iterator[Step | 
                 return
     if busy is not None:
         yield busy
-    for name, member in known.items():
-        if name not in chosen and member is not None and member.node is not None and member.node.votes:
-            yield demotion(f"node/{name}", member.node, swarm, known, "others are the managers now")
-            return
+    leaving = {name: member.node for name, member in known.items() if name not in chosen and member and member.node}
+    voters = [name for name, node in leaving.items() if node.votes]
+    if voters:
+        name = min(voters, key=lambda name: last_of_all(leaving[name]))
+        yield demotion(f"node/{name}", leaving[name], swarm, known, "others are the managers now")
+
+
+def last_of_all(node: Node) -> tuple[bool, bool]:
+    """The order in which managers go: first who is not heard, since he can always be spared; last who leads."""
+    return node.leader, node.reachability == "reachable"
 
 
 def demotion(part: str, node: Node, swarm: Swarm, known: Members, why: str) -> Step | Wait:

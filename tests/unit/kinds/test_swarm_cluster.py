@@ -232,6 +232,38 @@ def test_tokens_are_rotated_once() -> None:
     assert cluster.labels[tags.OWNER] == UID
 
 
+def test_tokens_are_made_anew_after_a_node_left() -> None:
+    """Whoever left knows them; who comes does not cost anybody new ones. The same where its engine is silent for good."""
+    play = Play.of("abcd")
+    added = play.spec["nodes"].pop()
+    play.settle()
+    cluster = play.engines.engines["a"].cluster
+    assert cluster is not None
+    play.spec["nodes"].append(added)
+    play.settle()
+    assert cluster.tokens == 0
+    play.spec["nodes"].pop()
+    play.settle()
+    assert (cluster.tokens, play.engines.engines["d"].cluster) == (1, None)
+    play.engines.cut("c")
+    play.engines.now += timedelta(seconds=60)
+    play.spec["nodes"] = [node("a"), node("b")]
+    play.settle()
+    assert cluster.tokens == 2
+
+
+def test_tokens_are_made_anew_by_the_clock() -> None:
+    """Each time that they are as old as the spec allows."""
+    play = Play.of("a", tokenRotationPeriodSeconds=600)
+    play.settle()
+    cluster = play.engines.engines["a"].cluster
+    assert cluster is not None
+    for seconds, expected in ((300, 0), (301, 1), (300, 1), (301, 2)):
+        play.engines.now += timedelta(seconds=seconds)
+        play.settle()
+        assert cluster.tokens == expected
+
+
 def test_a_node_is_drained_before_it_leaves() -> None:
     """While tasks run there it stays; then it leaves, and its entry goes."""
     play = Play.of()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,7 +117,7 @@ def test_one_that_is_not_there_yet_keeps_no_deletion_up() -> None:
     play.settle()
     play.spec["nodes"].append({"name": "z", "machineRef": {"name": "m-z"}})
     play.machines["z"] = Absent()
-    plan = asyncio.run(play.once())
+    plan = play.settle()
     assert isinstance(plan, Wait)
     assert "m-z" in plan.message
     assert isinstance(play.settle(ending=True), Done)

@@ -72,6 +72,8 @@ SWARM_CLUSTERS = (
     Case("managers of what is not ours", {"endpoints": ["unix:///a"], "managers": 3}, "spec.managers", crd_refused="spec"),
     Case("tokens of what is not ours", {"endpoints": ["unix:///a"], "tokenRotation": "x"}, "spec.tokenRotation",
          crd_refused="spec"),
+    Case("older tokens of what is not ours", {"endpoints": ["unix:///a"], "tokenRotationPeriodSeconds": 60},
+         "spec.tokenRotationPeriodSeconds", crd_refused="spec"),
     Case("a name twice", {"nodes": [NODE, SECOND | {"name": "a"}]}, "spec.nodes", crd_refused="spec"),
     Case("an address twice", {"nodes": [NODE, SECOND | {"address": "10.0.0.1"}]}, "spec.nodes", crd_refused="spec"),
     Case("more managers than nodes may be one", {"nodes": [NODE, SECOND | {"role": "Worker"}], "managers": 2}, "spec.managers",
@@ -188,7 +190,7 @@ FULL: dict[str, list[dict[str, Any]]] = {
     ],
     "SwarmCluster": [
         {"nodes": [NODE | {"role": "Manager", "availability": "Drain", "labels": {"disk": "ssd"}}, SECOND], "managers": 1,
-         "tls": TLS, "publish": "Ingress", "tokenRotation": "x", "managerReplacementSeconds": 5,
+         "tls": TLS, "publish": "Ingress", "tokenRotation": "x", "tokenRotationPeriodSeconds": 60, "managerReplacementSeconds": 5,
          "networks": [{"name": "a"}], "registry": {"image": "registry:2", "port": 5001, "node": "a"}},
         {"endpoints": ["tcp://10.0.0.1:2376"], "tls": TLS},
         {"nodes": [ON_MACHINE | {"engine": {"protocol": "ssh", "port": 22, "user": "ops"}}]},
