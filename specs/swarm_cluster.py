@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from specs.meta import Column, Counter, LabelKey, LabelValue, Model, Names, ObjectName, Resource, Rule, Status
-from specs.references import FilePath
+from specs.references import FilePath, ObjectRef
 
 PROVIDERS = ("endpoints", "nodes")
 ENDPOINT = (
@@ -41,21 +41,57 @@ class Tls(Model):
     """Its key."""
 
 
+class EngineAccess(Model):
+    """How the engine of a Machine is reached at the Machine's address."""
+
+    protocol: Literal["tcp", "ssh"] = "tcp"
+    """tcp: with the certificates of spec.tls. ssh: as ~/.ssh of the daemon's user says."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """null: 2376 for tcp, and for ssh what ~/.ssh says."""
+    user: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z_][-_.a-zA-Z0-9]*$")] | None = None
+    """Who we are there; ssh only."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.protocol == "tcp" and self.user is not None:
+            raise ValueError("user: tcp knows no user; remove it, or take protocol ssh")
+        return self
+
+
 class SwarmNode(Model):
-    """One Docker Engine that is to be a node."""
+    """One Docker Engine that is to be a node: by its endpoint and address, or as the one of a Machine."""
 
     name: ObjectName
     """What it is called here; the engine's own name may be another."""
-    endpoint: Endpoint
+    endpoint: Endpoint | None = None
     """Where its engine is reached."""
-    address: Address
+    address: Address | None = None
     """The address under which the other nodes reach it."""
+    machine_ref: ObjectRef | None = None
+    """The Machine that it is, in place of endpoint and address: its internal address is followed, wherever it goes."""
+    engine: EngineAccess | None = None
+    """How the Machine's engine is reached; null: tcp with TLS at port 2376."""
     role: Literal["Any", "Manager", "Worker"] = "Any"
     """Manager: it is made a manager before others are. Worker: it never is one. Any: where one is needed."""
     availability: Literal["Active", "Pause", "Drain"] = "Active"
     """Drain: its tasks go elsewhere. Pause: it gets no new ones."""
     labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = {}
     """Labels of the node, for placement constraints: node.labels.KEY."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.endpoint is None) != (self.address is None) or (self.endpoint is None) == (self.machine_ref is None):
+            raise ValueError("either endpoint and address, or machineRef must be set")
+        if self.engine is not None and self.machine_ref is None:
+            raise ValueError("engine: it goes with machineRef; an endpoint says itself how it is reached")
+        return self
+
+    @property
+    def over_tcp(self) -> bool:
+        """Whether its engine is reached by TCP from beyond this machine."""
+        if self.endpoint is not None:
+            return self.endpoint.startswith("tcp://") and not self.endpoint.startswith(LOOPBACK)
+        return self.engine is None or self.engine.protocol == "tcp"
 
 
 class OverlayNetwork(Model):
@@ -91,6 +127,8 @@ class SwarmClusterSpec(Model):
     """How ports are published. Ingress needs IPVS in the nodes' kernels; Auto: Ingress only if it was seen to be there."""
     token_rotation: Annotated[str, Field(max_length=63, pattern=r"^[-._:a-zA-Z0-9]*$")] = ""
     """Any text, such as a date: when it changes, new join tokens are made and the old ones are worth nothing."""
+    token_rotation_period_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
+    """Join tokens that are so old are made anew. They are made anew in any case when a node has left."""
     manager_replacement_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     """A manager that is down for so long gives its place to a node that is up."""
     networks: Annotated[list[OverlayNetwork], Field(max_length=16)] = []
@@ -102,17 +140,20 @@ class SwarmClusterSpec(Model):
     def _consistent(self) -> Self:
         if sum(getattr(self, name) is not None for name in PROVIDERS) != 1:
             raise ValueError(f"exactly one of {', '.join(PROVIDERS)} must be set")
-        urls = self.endpoints or [node.endpoint for node in self.nodes or []]
-        if self.tls is None and any(url.startswith("tcp://") and not url.startswith(LOOPBACK) for url in urls):
+        remote = any(url.startswith("tcp://") and not url.startswith(LOOPBACK) for url in self.endpoints or [])
+        if self.tls is None and (remote or any(node.over_tcp for node in self.nodes or [])):
             raise ValueError("tls: an engine is open to whoever reaches it: tcp:// beyond loopback needs tls")
         if self.endpoints is not None and self.managers is not None:
             raise ValueError("managers: an existing Swarm is not changed; remove it, or list the nodes")
+        if self.endpoints is not None and self.token_rotation_period_seconds is not None:
+            raise ValueError("tokenRotationPeriodSeconds: an existing Swarm is not changed; remove it, or list the nodes")
         if self.endpoints is not None and self.token_rotation:
             raise ValueError("tokenRotation: an existing Swarm is not changed; remove it, or list the nodes")
-        for field in ("name", "endpoint", "address"):
-            values = [getattr(node, field) for node in self.nodes or []]
+        for field in ("name", "endpoint", "address", "machine_ref"):
+            found = [getattr(node, field) for node in self.nodes or []]
+            values = [getattr(value, "name", value) for value in found if value is not None]
             if len(values) != len(set(values)):
-                raise ValueError(f"nodes: two have the same {field}")
+                raise ValueError(f"nodes: two have the same {field.replace('machine_ref', 'machineRef')}")
         able = [node for node in self.nodes or [] if node.role != "Worker"]
         if self.nodes and len(able) < (self.managers or 1):
             raise ValueError(f"managers: {self.managers or 1} wanted, and only {len(able)} nodes may be one")
@@ -165,6 +206,8 @@ class SwarmClusterStatus(Status):
     """host:port of its registry."""
     nodes: Annotated[list[NodeStatus], Field(max_length=120)] = []
     """The nodes."""
+    machines: Annotated[dict[ObjectName, Annotated[str, Field(max_length=255)]], Field(max_length=60)] = {}
+    """The address of each node's Machine, as it was when that was last ready."""
     managers: Annotated[str, Field(max_length=15)] = ""
     """Managers that answer, of all."""
     workers: Counter | None = None
@@ -193,15 +236,28 @@ class SwarmCluster(Resource):
         Rule("spec", "has(self.tls) || !has(self.endpoints) || self.endpoints.all(url, !url.startsWith('tcp://') || "
              "url.startsWith('tcp://127.') || url.startsWith('tcp://localhost:'))",
              "tls: tcp:// beyond loopback needs tls"),
-        Rule("spec", "has(self.tls) || !has(self.nodes) || self.nodes.all(node, !node.endpoint.startsWith('tcp://') || "
-             "node.endpoint.startsWith('tcp://127.') || node.endpoint.startsWith('tcp://localhost:'))",
+        Rule("spec", "has(self.tls) || !has(self.nodes) || self.nodes.all(node, has(node.endpoint) ? "
+             "(!node.endpoint.startsWith('tcp://') || node.endpoint.startsWith('tcp://127.') || "
+             "node.endpoint.startsWith('tcp://localhost:')) : (has(node.engine) && node.engine.protocol == 'ssh'))",
              "tls: tcp:// beyond loopback needs tls"),
-        Rule("spec", "!has(self.endpoints) || (!has(self.managers) && self.tokenRotation == '')",
-             "managers, tokenRotation: an existing Swarm is not changed"),
-        Rule("spec", "!has(self.nodes) || self.nodes.all(node, self.nodes.exists_one(other, other.name == node.name) && "
-             "self.nodes.exists_one(other, other.endpoint == node.endpoint) && "
-             "self.nodes.exists_one(other, other.address == node.address))",
-             "nodes: names, endpoints and addresses are unique"),
+        Rule("spec.nodes.[]", "has(self.endpoint) == has(self.address) && has(self.endpoint) != has(self.machineRef)",
+             "either endpoint and address, or machineRef must be set"),
+        Rule("spec.nodes.[]", "!has(self.engine) || has(self.machineRef)", "engine: it goes with machineRef"),
+        Rule("spec.nodes.[].engine", "self.protocol == 'ssh' || !has(self.user)", "user: tcp knows no user"),
+        Rule("spec", "!has(self.endpoints) || (!has(self.managers) && self.tokenRotation == '' && "
+             "!has(self.tokenRotationPeriodSeconds))",
+             "managers, tokenRotation, tokenRotationPeriodSeconds: an existing Swarm is not changed"),
+        Rule("spec", "!has(self.nodes) || self.nodes.all(node, self.nodes.exists_one(other, other.name == node.name))",
+             "nodes: two have the same name"),
+        Rule("spec", "!has(self.nodes) || self.nodes.filter(node, has(node.endpoint)).all(node, "
+             "self.nodes.filter(other, has(other.endpoint)).exists_one(other, other.endpoint == node.endpoint))",
+             "nodes: two have the same endpoint"),
+        Rule("spec", "!has(self.nodes) || self.nodes.filter(node, has(node.address)).all(node, "
+             "self.nodes.filter(other, has(other.address)).exists_one(other, other.address == node.address))",
+             "nodes: two have the same address"),
+        Rule("spec", "!has(self.nodes) || self.nodes.filter(node, has(node.machineRef)).all(node, "
+             "self.nodes.filter(other, has(other.machineRef)).exists_one(other, other.machineRef.name == node.machineRef.name))",
+             "nodes: two have the same machineRef"),
         Rule("spec", "!has(self.nodes) || self.nodes.filter(node, node.role != 'Worker').size() >= "
              "(has(self.managers) ? self.managers : 1)",
              "managers: more wanted than nodes may be one"),

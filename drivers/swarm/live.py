@@ -29,14 +29,19 @@ class Node:
     labels: Mapping[str, str] = field(hash=False)
 
     @property
+    def votes(self) -> bool:
+        """Whether the managers count it as one of them, reachable or not: its role says only what is wanted."""
+        return bool(self.reachability)
+
+    @property
     def up(self) -> bool:
         """Whether it is at work, and, if it is a manager, heard by the others."""
         return self.state == "ready" and self.reachability != "unreachable"
 
     @property
     def manager(self) -> bool:
-        """Whether it takes part in the managers' votes."""
-        return bool(self.reachability) or self.role == "manager"
+        """Whether it takes part in the managers' votes, or is to."""
+        return self.votes or self.role == "manager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +72,16 @@ class Membership:
     node: Node | None
     """The managers' entry of it; None if they have none any more."""
     engine: str
-    """What the engine says itself: "active"; "inactive": it lost its state; "silent": it does not answer."""
+    """What the engine says itself: "active"; "inactive": it lost its state; "error": it cannot get in; "silent": no answer."""
     tasks: int
     """How many tasks run there, as far as the managers know."""
+    managing: bool = False
+    """Whether it says that it is a manager which hears the others."""
+
+
+def failed(name: str) -> str:
+    """How the engine of a node is referred to while it is in "error": it has no id then."""
+    return f"failed:{name}"
 
 
 def node_of(row: Mapping[str, Any]) -> Node:

@@ -29,7 +29,7 @@ from drivers.contract import (
 from drivers.swarm import tags
 from drivers.swarm.client import Docker
 from drivers.swarm.fleet import Fleet, Reading, Said
-from drivers.swarm.live import Membership, Swarm
+from drivers.swarm.live import Membership, Swarm, failed
 
 PORT = 2377
 POOL, POOL_BITS = "10.64.0.0/14", 24
@@ -37,7 +37,7 @@ POOL, POOL_BITS = "10.64.0.0/14", 24
 
 
 class SwarmDriver:
-    """The Swarm itself. Create: `node` (whose engine makes it), `address`. Update: `labels` (all of them), `rotate`."""
+    """The Swarm itself. Create: `node` (whose engine makes it), `address`, `labels`. Update: `labels` (all of them), `rotate`."""
 
     settle_seconds = 0.0
 
@@ -58,7 +58,8 @@ class SwarmDriver:
             raise ValueError(f"{self.name} updates with a ref")
         label = tags.labels(intent.owner, intent.part)
         if step.verb == "create":
-            return await self._init(str(step.change["node"]), str(step.change["address"]), label)
+            more = step.change.get("labels") or {}
+            return await self._init(str(step.change["node"]), str(step.change["address"]), {**more, **label})
         manager = await self._fleet.manager()
         swarm = await manager.read("look at the Swarm", lambda api: api.inspect_swarm())
         spec = {**swarm["Spec"], "Labels": {**step.change["labels"], **label}}
@@ -130,8 +131,8 @@ class NodeDriver:
         """See the contract: its engine leaves; once it has, or if it is silent, its entry goes."""
         reading = await self._fleet.read(time.monotonic())
         for name, said in reading.engines.items():
-            if isinstance(said, Said) and known_as(name, said) == ref and said.state != "inactive":
-                await self._leave(name, force=said.manager)
+            if isinstance(said, Said) and said.state != "inactive" and ref in _called(name, said):
+                await self._leave(name, force=said.manager or said.state == "error")
                 return
         if reading.swarm is None:
             if reading.blind is not None:
@@ -188,7 +189,9 @@ def judged(name: str, reading: Reading, ref: str | None) -> Observation[Membersh
         if entry is not None:
             return Present(entry.id, Membership(entry, "inactive", 0))
         return Unknown(reading.blind) if ref and swarm is None and reading.blind else Absent()
-    if said.state == "error" and swarm is not None and ref in (None, known_as(name, said)) and _failed_here(said, swarm):
+    if said.state == "error" and entry is not None:
+        return Present(entry.id, Membership(entry, "error", reading.tasks.get(entry.id, 0)))
+    if said.state == "error" and swarm is not None and _failed_here(said, swarm) and ref in (None, said.node or ref):
         return Present(known_as(name, said), Membership(None, "active", 0))  # it has to leave what it never got into
     if said.state != "active" or not said.node:
         return Unknown(Unreachable(f"cannot look at node {name}: its engine is {said.state} {said.error}".rstrip() + "; waiting"))
@@ -200,13 +203,19 @@ def judged(name: str, reading: Reading, ref: str | None) -> Observation[Membersh
         if not said.manager and (said.node == ref or said.peers & managers):  # its entry is gone, or all of its managers are
             return Present(said.node, Membership(None, "active", 0))
         return Foreign(said.node, _foreign(name))
-    found: Present[Membership] = Present(mine.id, Membership(mine, "active", reading.tasks.get(mine.id, 0)))
+    membership = Membership(mine, "active", reading.tasks.get(mine.id, 0), bool(said.manager and said.cluster))
+    found: Present[Membership] = Present(mine.id, membership)
     return Duplicate(found, (entry.id,)) if entry is not None and entry.id != mine.id else found
 
 
 def known_as(name: str, said: Said) -> str:
     """The id of the node that an engine is; one that failed to join may have none."""
-    return said.node or f"failed:{name}"
+    return said.node or failed(name)
+
+
+def _called(name: str, said: Said) -> tuple[str, ...]:
+    """All that an engine may be referred to by."""
+    return (known_as(name, said), failed(name)) if said.state == "error" else (known_as(name, said),)
 
 
 def _failed_here(said: Said, swarm: Swarm) -> bool:

@@ -30,7 +30,7 @@ def all_kinds(providers: Providers, local: Local) -> dict[str, Kind[Any]]:
         "machinesets": MachineSetKind(local),
         "datasets": DatasetKind(local, credentials),
         "rayclusters": RayClusterKind(local),
-        "swarmclusters": SwarmClusterKind(local.swarms, local.installation),
+        "swarmclusters": SwarmClusterKind(local.swarms, local.installation, local.objects),
         "experiments": ExperimentKind(local, code_digest()),
         "modelversions": ModelVersionKind(local),
         "modeldeployments": ModelDeploymentKind(local, credentials, stacks),

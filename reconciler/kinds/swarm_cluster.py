@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from drivers.swarm.live import Node, Swarm
 from reconciler.engine.kind import Reference, Verdict
 from reconciler.kinds import common, swarm_nodes
 from reconciler.kinds import swarm_extras as extras
+from reconciler.kinds import swarm_machines as machines
 from reconciler.kinds.quorum import healthy
 from reconciler.kinds.swarms import Swarms, tls_of
 from specs.meta import Reason
@@ -28,12 +29,14 @@ class SwarmClusterKind:
 
     swarms: Swarms
     installation: str
+    objects: Callable[[str], Driver[Any]]
+    """The objects of one kind, by its plural, as parts of others."""
     ipvs: IpvsDriver = field(default_factory=IpvsDriver)
     resource: type[SwarmCluster] = SwarmCluster
 
     def references(self, obj: SwarmCluster) -> Iterable[Reference]:
-        """Nothing: a Swarm stands for itself."""
-        return ()
+        """The Machines that are nodes; an existing Swarm stands for itself."""
+        return machines.references(obj)
 
     def provider(self, obj: SwarmCluster) -> str:
         """The engines."""
@@ -46,6 +49,7 @@ class SwarmClusterKind:
     async def drivers(self, obj: SwarmCluster) -> Mapping[str, Driver[Any]]:
         """The Swarm, its nodes, its networks and its registry."""
         found: dict[str, Driver[Any]] = {"ipvs": self.ipvs}
+        found |= {part: self.objects("machines") for part in machines.imported(obj)}
         if obj.spec.endpoints is not None:
             managers = self.swarms.at(obj.spec.endpoints, tls_of(obj.spec))
             found["swarm"] = ExistingDriver(managers)
@@ -61,7 +65,7 @@ class SwarmClusterKind:
 
     def imported(self, obj: SwarmCluster) -> Mapping[str, str]:
         """An existing Swarm, and the kernel of its first manager."""
-        first = {"ipvs": endpoints(obj)[0]}
+        first = {"ipvs": next(iter(endpoints(obj)), "")} | machines.imported(obj)
         return first | ({"swarm": ",".join(obj.spec.endpoints)} if obj.spec.endpoints else {})
 
     def resolve(self, obj: SwarmCluster) -> Mapping[str, Any] | None:
@@ -70,6 +74,9 @@ class SwarmClusterKind:
 
     def plan(self, obj: SwarmCluster, seen: Seen, now: datetime) -> Plan:
         """From what is seen to the Swarm that is wanted."""
+        if moved := machines.news(obj, seen):
+            return moved
+        obj, seen = machines.placed(obj), machines.completed(obj, seen)
         if obj.spec.nodes is None:
             if blind := common.blind(seen):
                 return blind
@@ -82,7 +89,8 @@ class SwarmClusterKind:
 
     def teardown(self, obj: SwarmCluster, seen: Seen, now: datetime) -> Plan:
         """What we put onto it first; then, if it is of our making, the Swarm itself."""
-        mine = {part: observation for part, observation in seen.items() if part != "ipvs"}
+        others = {"ipvs", *machines.imported(obj)}
+        mine = {part: observation for part, observation in seen.items() if part not in others}
         if obj.spec.nodes is None:
             return common.blind(mine) or extras.teardown(mine)
         if isinstance(mine.get("swarm"), Present) and not isinstance(ending := extras.teardown(mine), Done):
@@ -91,7 +99,7 @@ class SwarmClusterKind:
 
     def status(self, obj: SwarmCluster, seen: Seen, plan: Plan) -> Mapping[str, Any]:
         """The nodes, where the managers are reached, how ports are published, and why so."""
-        found = publishing(obj, seen)
+        found = publishing(obj, seen) | {"machines": machines.addresses(obj, seen)}
         match seen.get("swarm"):
             case Present(live=Swarm() as swarm):
                 return found | of_swarm(obj, swarm, seen) | extras.status(obj, swarm, seen)
@@ -101,8 +109,9 @@ class SwarmClusterKind:
 
     def verdicts(self, obj: SwarmCluster, seen: Seen, plan: Plan) -> Iterable[Verdict]:
         """Ready, QuorumHealthy, NodesReady."""
+        seen = machines.completed(obj, seen)
         quorum, nodes = _quorum(seen), _nodes(obj, seen)
-        usable = quorum.status == "True" and (nodes.status == "True" or common.held(obj))
+        usable = quorum.status == "True" and (obj.spec.nodes is None or swarm_nodes.all_joined(obj, seen) or common.held(obj))
         line = "; ".join(dict.fromkeys(text for text in (*_line(seen), quorum.message, nodes.message) if text))
         yield common.ready(seen, plan, Reason.HEALTHY, serving=line if usable else "")
         yield quorum
@@ -112,7 +121,7 @@ class SwarmClusterKind:
 def engines(obj: SwarmCluster) -> dict[str, str]:
     """Node name → endpoint, of the nodes that are wanted and of those that were."""
     found = {node.name: node.endpoint for node in obj.status.nodes if node.endpoint} if obj.status else {}
-    return found | {node.name: node.endpoint for node in obj.spec.nodes or []}
+    return found | {node.name: node.endpoint for node in machines.placed(obj).spec.nodes or [] if node.endpoint}
 
 
 def endpoints(obj: SwarmCluster) -> list[str]:
@@ -120,7 +129,8 @@ def endpoints(obj: SwarmCluster) -> list[str]:
     if obj.spec.endpoints is not None:
         return list(obj.spec.endpoints)
     known = list(obj.status.endpoints) if obj.status else []
-    return known or [node.endpoint for node in obj.spec.nodes or [] if node.role != "Worker"]
+    able = [node for node in machines.placed(obj).spec.nodes or [] if node.role != "Worker"]
+    return known or [node.endpoint for node in able if node.endpoint]
 
 
 def publishing(obj: SwarmCluster, seen: Seen) -> dict[str, Any]:

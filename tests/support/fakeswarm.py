@@ -10,13 +10,15 @@ import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from drivers.contract import Ambiguous, Fence, Unreachable
 from drivers.swarm.errors import classify
 
 T = TypeVar("T")
+TURN = timedelta(seconds=2)
+"""So long takes a change of role."""
 
 
 class Refused(Exception):
@@ -48,15 +50,20 @@ class FakeEngine:
     node: str = ""
     cluster: Cluster | None = None
     base_url: str = "fake://"
+    stuck: bool = False
+    """It cannot get in, as a manager in the making whose host went: "error", until it leaves."""
 
     # --- what it says ---------------------------------------------------------------------------------------------------
 
     def info(self) -> dict[str, Any]:
         if self.cluster is None:
             return {"Swarm": {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False}}
+        if self.stuck:
+            words = 'manager stopped: can\'t initialize raft node: connection error: desc = "dial tcp 10.0.0.1:2377: refused"'
+            return {"Swarm": {"LocalNodeState": "error", "NodeID": "", "ControlAvailable": False, "Error": words}}
         entry = self.cluster.nodes.get(self.node)
-        manager = entry is not None and entry["Spec"]["Role"] == "manager"
-        peers = [{"NodeID": id} for id, row in self.cluster.nodes.items() if row["Spec"]["Role"] == "manager"]
+        manager = entry is not None and entry["votes"]
+        peers = [{"NodeID": id} for id, row in self.cluster.nodes.items() if row["votes"]]
         said = {"LocalNodeState": "active", "NodeID": self.node, "ControlAvailable": manager, "RemoteManagers": peers}
         if manager and self.world.quorum(self.cluster):
             said["Cluster"] = {"ID": self.cluster.id, "Spec": {"Labels": dict(self.cluster.labels)}}
@@ -72,6 +79,7 @@ class FakeEngine:
 
     def nodes(self) -> list[dict[str, Any]]:
         cluster = self._managed()
+        self.world.pass_a_moment(cluster)
         return [self.world.shown(cluster, id) for id in cluster.nodes]
 
     def tasks(self, filters: Any = None) -> list[dict[str, Any]]:
@@ -107,15 +115,19 @@ class FakeEngine:
         if self.cluster is None:
             raise Refused(503, "This node is not part of a swarm")
         entry = self.cluster.nodes.get(self.node)
-        if entry is not None and entry["Spec"]["Role"] == "manager" and not force:
+        if entry is not None and entry["votes"] and not force:
             raise Refused(503, "You are attempting to leave the swarm on a node that is participating as a manager.")
-        self.cluster, self.node = None, ""
+        if entry is not None and not self.stuck:
+            entry["since"] = self.world.now
+            if entry["votes"]:
+                self.world.shake(self.cluster)
+        self.cluster, self.node, self.stuck = None, "", False
 
     def remove_node(self, node: str, force: bool = False) -> None:
         cluster = self._managed()
         if node not in cluster.nodes:
             raise Refused(404, f"node {node} not found")
-        if cluster.nodes[node]["Spec"]["Role"] == "manager":
+        if cluster.nodes[node]["votes"]:
             raise Refused(400, "rpc error: code = FailedPrecondition desc = node is a cluster manager and must be demoted")
         del cluster.nodes[node]
 
@@ -124,7 +136,15 @@ class FakeEngine:
         if self.inspect_node(node)["Version"]["Index"] != version:
             raise Refused(500, "rpc error: code = Unknown desc = update out of sequence")
         row = cluster.nodes[node]
-        row["Spec"], row["Version"] = copy.deepcopy(spec), row["Version"] + 1
+        if (row["Spec"]["Role"], spec["Role"]) == ("manager", "worker"):
+            if not row["votes"]:
+                raise Refused(404, "rpc error: code = NotFound desc = can't find manager in raft memberlist")
+            others = [id for id, other in cluster.nodes.items() if other["votes"] and id != node]
+            if sum(self.world.up(cluster, id) for id in others) < len(others) // 2 + 1:
+                words = "can't remove member from the raft: this would result in a loss of quorum"
+                raise Refused(400, f"rpc error: code = FailedPrecondition desc = {words}")
+            self.world.shake(cluster)
+        row["Spec"], row["Version"], row["since"] = copy.deepcopy(spec), row["Version"] + 1, self.world.now
 
     def update_swarm_raw(self, version: int, spec: dict[str, Any], *, rotate: bool = False) -> None:
         cluster = self._managed()
@@ -143,7 +163,7 @@ class FakeEngine:
 
     def _managed(self) -> Cluster:
         entry = self.cluster.nodes.get(self.node) if self.cluster else None
-        if self.cluster is None or entry is None or entry["Spec"]["Role"] != "manager":
+        if self.cluster is None or entry is None or not entry["votes"] or self.stuck:
             raise Refused(503, "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state.")
         if not self.world.quorum(self.cluster):
             raise Refused(500, "rpc error: code = Unknown desc = The swarm does not have a leader.")
@@ -177,19 +197,40 @@ class FakeSwarms:
             "Addr": address,
             "Hostname": engine.name,
             "since": self.now,
+            "votes": role == "manager" and len(engine.cluster.nodes) == 0,
+            "turning": None,
         }
 
+    def pass_a_moment(self, cluster: Cluster) -> None:
+        """Who is to become a manager, or to be none any more, is after a while."""
+        for id, row in cluster.nodes.items():
+            wanted = row["Spec"]["Role"] == "manager"
+            if row["votes"] == wanted or not (self.up(cluster, id) or not wanted):
+                row["turning"] = None
+            elif (began := row["turning"]) is None:
+                row["turning"] = self.now
+            elif self.now - began >= TURN:
+                row["votes"], row["turning"] = wanted, None
+
+    def shake(self, cluster: Cluster) -> None:
+        """A manager goes: one that is in the making never gets in."""
+        for id, row in cluster.nodes.items():
+            if row["Spec"]["Role"] == "manager" and not row["votes"]:
+                for engine in self.engines.values():
+                    if engine.cluster is cluster and engine.node == id:
+                        engine.stuck, row["since"] = True, self.now
+
     def up(self, cluster: Cluster, node: str) -> bool:
-        return any(e.power and e.node == node and e.cluster is cluster for e in self.engines.values())
+        return any(e.power and not e.stuck and e.node == node and e.cluster is cluster for e in self.engines.values())
 
     def quorum(self, cluster: Cluster) -> bool:
-        managers = [id for id, row in cluster.nodes.items() if row["Spec"]["Role"] == "manager"]
+        managers = [id for id, row in cluster.nodes.items() if row["votes"]]
         return sum(self.up(cluster, id) for id in managers) > len(managers) / 2
 
     def shown(self, cluster: Cluster, node: str) -> dict[str, Any]:
         """A node's entry as the Engine API shows it."""
         row, up = cluster.nodes[node], self.up(cluster, node)
-        manager = row["Spec"]["Role"] == "manager"
+        manager = row["votes"]
         reach = {"Reachability": "reachable" if up else "unreachable", "Addr": f"{row['Addr']}:2377"}
         return {
             "ID": node, "Version": {"Index": row["Version"]}, "Spec": copy.deepcopy(row["Spec"]),
@@ -207,7 +248,9 @@ class FakeSwarms:
     def forget(self, name: str) -> None:
         """An engine loses what it knew."""
         engine = self.engines[name]
-        engine.power, engine.cluster, engine.node = True, None, ""
+        if engine.cluster is not None and engine.node in engine.cluster.nodes:
+            engine.cluster.nodes[engine.node]["since"] = self.now
+        engine.power, engine.cluster, engine.node, engine.stuck = True, None, "", False
 
 
 @dataclass

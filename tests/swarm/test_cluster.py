@@ -12,7 +12,7 @@ from tests.swarm.clusters import KIND, becomes, cluster, gone, well
 
 def of_engines(lab: SwarmLab, numbers: str = "1234", **spec: Any) -> Object:
     nodes = [{"name": f"n{n}", "endpoint": lab.tcp(int(n)), "address": lab.addresses[int(n)]} for n in numbers]
-    return cluster(nodes=nodes, tls=lab.tls, managerReplacementSeconds=5, **spec)
+    return cluster(nodes=nodes, tls=lab.tls, **{"managerReplacementSeconds": 5} | spec)
 
 
 def nodes_of(lab: SwarmLab, n: int = 1) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ from tests.support.fakeswarm import FakeDocker, FakeSwarms
 
 UID = "0b5f3f0e-1111-4222-8333-000000000001"
 OWNER = Owner("installation-1", "SwarmCluster", "default", "a", UID)
-KIND = SwarmClusterKind(Swarms(None, lambda: None), "installation-1")  # type: ignore[arg-type]
+KIND = SwarmClusterKind(Swarms(None, lambda: None), "installation-1", lambda plural: None)  # type: ignore[arg-type,return-value]
 
 
 @dataclass
@@ -55,12 +55,12 @@ class Play:
         return Fleet(UID, dockers, UID, "installation-1")
 
     async def seen(self) -> Seen:
-        fleet = self.fleet()
+        fleet, now = self.fleet(), time.monotonic()
         swarm, nodes = SwarmDriver(fleet), NodeDriver(fleet)
         parts = {f"node/{one['name']}" for one in self.spec["nodes"]} | {p for p in self.refs if p.startswith("node/")}
-        found: dict[str, Any] = {"swarm": await swarm.observe(OWNER, self.refs.get("swarm"), time.monotonic(), "swarm")}
+        found: dict[str, Any] = {"swarm": await swarm.observe(OWNER, self.refs.get("swarm"), now, "swarm")}
         for part in sorted(parts):
-            found[part] = await nodes.observe(OWNER, self.refs.get(part), time.monotonic(), part)
+            found[part] = await nodes.observe(OWNER, self.refs.get(part), now, part)
         for part, one in found.items():  # what the engine records
             if isinstance(one, Present | Duplicate):
                 self.refs[part] = one.ref if isinstance(one, Present) else one.keep.ref
@@ -100,6 +100,7 @@ class Play:
                         return plan
                     self.engines.now += timedelta(seconds=seconds)
                 case (step, *_):
+                    waited = 0
                     await self.do(step)
         pytest.fail(f"no end in sight: {[(step.verb, step.part, step.why) for step in self.log[-8:]]}")
 
@@ -138,7 +139,8 @@ def test_engines_become_one_swarm() -> None:
     assert isinstance(play.settle(), Done)
     assert play.managers() == {"a", "b", "c"}
     assert play.swarm().labels[tags.OWNER] == UID
-    assert [step.part for step in play.log if step.verb == "create"] == ["swarm", "node/b", "node/c", "node/d"]
+    made = [step.part for step in play.log if step.verb == "create"]
+    assert (made[0], sorted(made[1:])) == ("swarm", ["node/b", "node/c", "node/d"])
 
 
 @pytest.mark.parametrize(("names", "wanted", "expected"), [("a", None, 1), ("ab", None, 1), ("abc", None, 3), ("abcde", 5, 5)])
@@ -192,6 +194,11 @@ def test_without_a_quorum_nothing_is_done() -> None:
     assert plan.reason is Reason.QUORUM_LOST
     assert play.engines.mutations == before
     assert play.verdicts()["QuorumHealthy"][:2] == ("False", Reason.QUORUM_LOST)
+    assert play.verdicts()["Ready"][0] != "True"
+    play.engines.engines["b"].power = True
+    assert isinstance(play.settle(), Wait)
+    assert play.verdicts()["NodesReady"][0] == "False"
+    assert play.verdicts()["Ready"][0] == "True"  # two of three decide: it can be used, whatever it said before
 
 
 def test_a_silent_engine_may_hold_the_swarm() -> None:
@@ -225,6 +232,38 @@ def test_tokens_are_rotated_once() -> None:
     assert cluster.labels[tags.OWNER] == UID
 
 
+def test_tokens_are_made_anew_after_a_node_left() -> None:
+    """Whoever left knows them; who comes does not cost anybody new ones. The same where its engine is silent for good."""
+    play = Play.of("abcd")
+    added = play.spec["nodes"].pop()
+    play.settle()
+    cluster = play.engines.engines["a"].cluster
+    assert cluster is not None
+    play.spec["nodes"].append(added)
+    play.settle()
+    assert cluster.tokens == 0
+    play.spec["nodes"].pop()
+    play.settle()
+    assert (cluster.tokens, play.engines.engines["d"].cluster) == (1, None)
+    play.engines.cut("c")
+    play.engines.now += timedelta(seconds=60)
+    play.spec["nodes"] = [node("a"), node("b")]
+    play.settle()
+    assert cluster.tokens == 2
+
+
+def test_tokens_are_made_anew_by_the_clock() -> None:
+    """Each time that they are as old as the spec allows."""
+    play = Play.of("a", tokenRotationPeriodSeconds=600)
+    play.settle()
+    cluster = play.engines.engines["a"].cluster
+    assert cluster is not None
+    for seconds, expected in ((300, 0), (301, 1), (300, 1), (301, 2)):
+        play.engines.now += timedelta(seconds=seconds)
+        play.settle()
+        assert cluster.tokens == expected
+
+
 def test_a_node_is_drained_before_it_leaves() -> None:
     """While tasks run there it stays; then it leaves, and its entry goes."""
     play = Play.of()
@@ -243,7 +282,21 @@ def test_a_node_is_drained_before_it_leaves() -> None:
 
 
 EVENTS = st.sampled_from(
-    ["forget", "cut", "restore", "demote", "drain", "label", "evict", "fewer", "more", "lose before", "lose after", "hour"]
+    [
+        "forget",
+        "cut",
+        "restore",
+        "demote",
+        "drain",
+        "label",
+        "evict",
+        "stick",
+        "fewer",
+        "more",
+        "lose before",
+        "lose after",
+        "hour",
+    ]
 )
 
 
@@ -294,13 +347,15 @@ def happens(play: Play, event: str, name: str) -> None:
             play.engines.cut(name)
         case "restore":
             engine.power = True
-        case "demote" if entry is not None and entry["Spec"]["Role"] == "manager" and len(play_managers(play)) > 1:
+        case "demote" if entry is not None and entry["votes"] and len(play_managers(play)) > 1:
             entry["Spec"]["Role"] = "worker"
+        case "stick" if entry is not None and not entry["votes"] and engine.power:
+            engine.stuck, entry["since"] = True, play.engines.now
         case "drain" if entry is not None:
             entry["Spec"]["Availability"] = "drain"
         case "label" if entry is not None:
             entry["Spec"]["Labels"] = {"somebody": "else"}
-        case "evict" if entry is not None and entry["Spec"]["Role"] == "worker":
+        case "evict" if entry is not None and not entry["votes"]:
             assert engine.cluster is not None
             del engine.cluster.nodes[engine.node]
         case "fewer":
@@ -316,7 +371,39 @@ def happens(play: Play, event: str, name: str) -> None:
 def play_managers(play: Play) -> list[str]:
     """The entries of managers in the Swarm that is there."""
     clusters = [engine.cluster for engine in play.engines.engines.values() if engine.cluster is not None]
-    return [id for id, row in clusters[0].nodes.items() if row["Spec"]["Role"] == "manager"] if clusters else []
+    return [id for id, row in clusters[0].nodes.items() if row["votes"]] if clusters else []
+
+
+def nobody_is_stuck(play: Play) -> None:
+    """What a manager in the making meets if another one goes meanwhile."""
+    assert not [engine.name for engine in play.engines.engines.values() if engine.stuck]
+
+
+@pytest.mark.parametrize("rest", ["bcd", "acd", "abd", "bcde", "cdef"])
+def test_managers_come_before_others_go(rest: str) -> None:
+    """Other engines than before, in one change of the spec: nobody goes while somebody comes, so nobody fails to get in."""
+    play = Play.of("abcdef", watch=nobody_is_stuck)
+    play.spec["nodes"] = [node(name) for name in "abcd"]
+    play.settle()
+    play.spec["nodes"] = [node(name) for name in rest]
+    assert isinstance(play.settle(), Done)
+    assert play.managers() <= set(rest)
+    assert len(play.managers()) == 3
+    assert {one.hostname for one in play.swarm().nodes} == set(rest)
+
+
+def test_an_engine_that_is_stuck_is_let_go_and_joins_again() -> None:
+    """After a while in which it could have found its way by itself; nobody else's engine is touched."""
+    play = Play.of()
+    play.settle()
+    before = {one.hostname: one.id for one in play.swarm().nodes}
+    happens(play, "stick", "d")
+    assert isinstance(asyncio.run(play.once()), Wait)
+    assert play.verdicts()["NodesReady"][:2] == ("False", Reason.NODES_NOT_READY)
+    play.engines.now += timedelta(seconds=31)
+    assert isinstance(play.settle(), Done)
+    after = {one.hostname: one.id for one in play.swarm().nodes}
+    assert {name for name in "abcd" if before[name] != after[name]} == {"d"}
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])

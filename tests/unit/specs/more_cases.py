@@ -54,6 +54,7 @@ NODE = {"name": "a", "endpoint": "unix:///a/docker.sock", "address": "10.0.0.1"}
 SECOND = {"name": "b", "endpoint": "ssh://me@b:22/run/docker.sock", "address": "10.0.0.2"}
 TLS = {"caFile": "/a", "certFile": "/b", "keyFile": "/c"}
 
+ON_MACHINE = {"name": "m", "machineRef": {"name": "worker-1"}}
 SWARM_CLUSTERS = (
     Case("an existing one", {"endpoints": ["unix:///var/run/docker.sock"]}),
     Case("over TLS", {"endpoints": ["tcp://10.0.0.1:2376"], "tls": TLS}),
@@ -71,6 +72,8 @@ SWARM_CLUSTERS = (
     Case("managers of what is not ours", {"endpoints": ["unix:///a"], "managers": 3}, "spec.managers", crd_refused="spec"),
     Case("tokens of what is not ours", {"endpoints": ["unix:///a"], "tokenRotation": "x"}, "spec.tokenRotation",
          crd_refused="spec"),
+    Case("older tokens of what is not ours", {"endpoints": ["unix:///a"], "tokenRotationPeriodSeconds": 60},
+         "spec.tokenRotationPeriodSeconds", crd_refused="spec"),
     Case("a name twice", {"nodes": [NODE, SECOND | {"name": "a"}]}, "spec.nodes", crd_refused="spec"),
     Case("an address twice", {"nodes": [NODE, SECOND | {"address": "10.0.0.1"}]}, "spec.nodes", crd_refused="spec"),
     Case("more managers than nodes may be one", {"nodes": [NODE, SECOND | {"role": "Worker"}], "managers": 2}, "spec.managers",
@@ -78,6 +81,16 @@ SWARM_CLUSTERS = (
     Case("only workers", {"nodes": [NODE | {"role": "Worker"}]}, "spec.managers", crd_refused="spec"),
     Case("a role of Swarm's own spelling", {"nodes": [NODE | {"role": "manager"}]}, "spec.nodes.0.role"),
     Case("an address by name", {"nodes": [NODE | {"address": "node1"}]}, "spec.nodes.0.address"),
+    Case("Machines", {"nodes": [ON_MACHINE, NODE], "tls": TLS}),
+    Case("a Machine over SSH", {"nodes": [ON_MACHINE | {"engine": {"protocol": "ssh", "user": "ops", "port": 22}}]}),
+    Case("a Machine that is open to everybody", {"nodes": [ON_MACHINE]}, "spec.tls", crd_refused="spec"),
+    Case("a Machine and an endpoint", {"nodes": [ON_MACHINE | NODE], "tls": TLS}, "spec.nodes.0"),
+    Case("an endpoint without an address", {"nodes": [{"name": "a", "endpoint": "unix:///a"}]}, "spec.nodes.0"),
+    Case("a Machine twice", {"nodes": [ON_MACHINE, ON_MACHINE | {"name": "n"}], "tls": TLS}, "spec.nodes", crd_refused="spec"),
+    Case("how an endpoint's engine is reached", {"nodes": [NODE | {"engine": {"port": 1}}]}, "spec.nodes.0.engine",
+         crd_refused="spec.nodes.0"),
+    Case("a user over TCP", {"nodes": [ON_MACHINE | {"engine": {"user": "ops"}}], "tls": TLS}, "spec.nodes.0.engine.user",
+         crd_refused="spec.nodes.0.engine"),
     Case("another kind of Swarm later", {"nodes": [NODE]}, "spec.nodes", old={"endpoints": ["unix:///a"]}, crd_refused="spec"),
     Case("another node later", {"nodes": [NODE, SECOND]}, old={"nodes": [NODE]}),
 )  # fmt: skip
@@ -177,9 +190,10 @@ FULL: dict[str, list[dict[str, Any]]] = {
     ],
     "SwarmCluster": [
         {"nodes": [NODE | {"role": "Manager", "availability": "Drain", "labels": {"disk": "ssd"}}, SECOND], "managers": 1,
-         "tls": TLS, "publish": "Ingress", "tokenRotation": "x", "managerReplacementSeconds": 5,
+         "tls": TLS, "publish": "Ingress", "tokenRotation": "x", "tokenRotationPeriodSeconds": 60, "managerReplacementSeconds": 5,
          "networks": [{"name": "a"}], "registry": {"image": "registry:2", "port": 5001, "node": "a"}},
         {"endpoints": ["tcp://10.0.0.1:2376"], "tls": TLS},
+        {"nodes": [ON_MACHINE | {"engine": {"protocol": "ssh", "port": 22, "user": "ops"}}]},
     ],
     "Experiment": [
         EXPERIMENT | {
