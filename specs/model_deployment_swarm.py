@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from specs.meta import Model, Quantity
 from specs.references import CredentialsRef, ObjectRef
@@ -66,12 +66,19 @@ class SwarmWorkers(Model):
     """What each may take; the model's own memory is limited by predictor.resources."""
 
 
+def _number(value: Any) -> Any:
+    """True equals 1, and is none."""
+    if isinstance(value, bool):
+        raise ValueError("expected 1 or 3, not true or false")
+    return value
+
+
 class SwarmBroker(Model):
     """RabbitMQ of the deployment's own; or another broker, by its URL."""
 
     credentials_ref: CredentialsRef | None = None
     """The URL of a broker that is there already, with its password: amqp(s)://, redis(s)://. Then none is made. For life."""
-    replicas: Literal[1, 3] = 1
+    replicas: Annotated[Literal[1, 3], BeforeValidator(_number)] = 1
     """3: a cluster on three nodes, which goes on without any one of them. For life."""
     image: Image = "rabbitmq:4"
     """Its image."""

@@ -224,7 +224,8 @@ FULL: dict[str, list[dict[str, Any]]] = {
                       "credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}},
             "models": {"registry": "http://a:5000"},
             "entry": {"image": "a", "port": 80, "resources": amounts()},
-            "strategy": {"type": "rolling", "steps": [1], "stepSeconds": 1, "bakeSeconds": 1},
+            "strategy": {"type": "rolling", "steps": [1], "stepSeconds": 1, "bakeSeconds": 1,
+                         "analysis": {"minRequests": 1, "maxErrorRatio": 0.5, "maxLatencyMs": 5, "maxLatencyRatio": 2.5}},
             "logDriver": {"name": "a", "options": {"a": "b"}}}},
         *({"predictor": {"model": MODEL}, "swarm": SWARM | {name: {"credentialsRef": {how: "a"}}}}
           for name in ("broker", "store") for how in ("file", "env")),
