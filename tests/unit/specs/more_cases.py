@@ -206,7 +206,10 @@ FULL: dict[str, list[dict[str, Any]]] = {
             "workers": {"resources": amounts()},
             "broker": {"image": "a", "resources": amounts()}, "store": {"image": "a", "resources": amounts()},
             "entry": {"image": "a", "port": 80, "resources": amounts()},
-            "strategy": {"type": "rolling", "steps": [1], "stepSeconds": 1, "bakeSeconds": 1},
+            "strategy": {
+                "type": "rolling", "steps": [1], "stepSeconds": 1, "bakeSeconds": 1,
+                "analysis": {"minRequests": 1, "maxErrorRatio": 0.5, "maxLatencyMs": 1, "maxLatencyRatio": 1.5},
+            },
             "logDriver": {"name": "a", "options": {"a": "b"}}}},
     ],
 }  # fmt: skip
