@@ -23,6 +23,8 @@ from drivers.swarm.served import BROKEN, Service, Task
 RESULT = "RESULT "
 """A job's result is the line that begins so."""
 LAST_WORDS = 600
+MADE_OF = ("ContainerSpec", "ForceUpdate", "Placement", "Resources", "LogDriver", "RestartPolicy")
+"""What of a template a task has from its making: where it differs, the task is one of before, and Docker replaces it."""
 REMEMBERED = 256
 
 
@@ -140,7 +142,7 @@ def task_of(row: Mapping[str, Any], template: Mapping[str, Any]) -> Task:
     """A task as we see it, beside the template that its service has now."""
     status = row.get("Status") or {}
     made = row.get("Spec") or {}
-    same = all(made.get(name) == template.get(name) for name in ("ContainerSpec", "ForceUpdate", "Placement"))
+    same = all(made.get(name) == template.get(name) for name in MADE_OF)
     inside = status.get("ContainerStatus") or {}
     return Task(
         id=row["ID"], state=str(status.get("State", "")), desired=str(row.get("DesiredState", "")), current=same,

@@ -64,6 +64,7 @@ defaults
     retry-on conn-failure empty-response
     http-reuse safe
     timeout connect 2s
+    timeout check 5s
     timeout client 75s
     timeout server {patience}s
     timeout queue 10s

@@ -142,7 +142,9 @@ async def test_a_model_that_fails_its_preflight_costs_nobody_a_request(
 
 
 @STRATEGIES
-@pytest.mark.parametrize(("how", "said"), [("errs", "answers are errors ("), ("dawdles", " ms (at most ")])
+@pytest.mark.parametrize(
+    ("how", "said"), [("errs", "answers are errors ("), pytest.param("dawdles", " ms (at most ", marks=pytest.mark.slow)]
+)
 async def test_bad_or_late_answers_cost_a_revision_its_requests(
     at: Stage, lab: SwarmLab, images: dict[str, str], served: dict[str, Any], how: str, said: str, strategy: dict[str, Any]
 ) -> None:

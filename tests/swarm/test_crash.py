@@ -21,7 +21,7 @@ from tests.support.swarmstage import DEPLOYMENTS, PATIENCE, crowd, on_swarm
 from tests.support.theatre import NAME, SEEDS, Stage, cleared, experiment, quiet, stage, status, theatre
 from tests.support.world import intents
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
 LONGEST = 900.0
 BAKE = {"bakeSeconds": 5}
 Deed = Callable[[], Awaitable[object]]
@@ -115,7 +115,7 @@ def portrait(lab: SwarmLab, obj: Object | None) -> Portrait:
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("phase", ["sent", pytest.param("after", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("phase", ["sent", "after"])
 async def test_a_daemon_that_is_killed_at_each_of_its_calls_ends_as_one_that_is_not(
     at: Stage, lab: SwarmLab, clean: tuple[Portrait, Portrait, Portrait], phase: str
 ) -> None:

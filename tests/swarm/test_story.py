@@ -12,7 +12,7 @@ from tests.support.load import Load
 from tests.support.swarmlab import TALLY, SwarmLab
 from tests.support.swarmstage import RATE, predicted_by_browser
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 PATIENCE = 900.0
 NOWHERE = "registry.example:5000/anneal/serving@sha256:" + 64 * "0"
 

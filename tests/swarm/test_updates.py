@@ -17,7 +17,7 @@ from tests.support.swarmlab import TALLY, SwarmLab
 from tests.support.swarmstage import PATIENCE, crowd, on_swarm, serves
 from tests.support.theatre import NAME, SEEDS, Stage, cleared, experiment, quiet, stage, status, theatre
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
 ENOUGH = {"limits": {"memory": None}, "requests": {"memory": None}}
 
 

@@ -69,6 +69,8 @@ def test_a_task_is_what_docker_says_of_it() -> None:
     assert (failed.message, failed.code, failed.current, failed.node) == ("task: non-zero exit (139)", 139, True, "n")
     assert failed.since == pytest.approx(1767225601.123456)
     assert not task_of(row("running", old), TEMPLATE).current
+    larger = {**TEMPLATE, "Resources": {"Limits": {"MemoryBytes": 1}}}
+    assert not task_of(row("running"), larger).current
 
 
 def test_a_service_answers_by_its_current_tasks_alone() -> None:
