@@ -148,6 +148,7 @@ MODEL_DEPLOYMENTS = (
     Case("two providers", ON_SWARM | {"local": {}}, "spec"),
     Case("a broker by URL where the provider brings one", ON_SWARM | {"broker": {"credentialsRef": {"env": "A"}}}, "spec"),
     Case("an image that is not pinned", ON_SWARM | {"swarm": SWARM | {"image": "registry/serving:1"}}, "spec.swarm.image"),
+    Case("two brokers", ON_SWARM | {"swarm": SWARM | {"broker": {"replicas": 2}}}, "spec.swarm.broker.replicas"),
     Case("a strategy of a kind there is not", ON_SWARM | {"swarm": SWARM | {"strategy": {"type": "canary"}}},
          "spec.swarm.strategy.type"),
     Case("a share of nothing", ON_SWARM | {"swarm": SWARM | {"strategy": {"steps": [0]}}}, "spec.swarm.strategy.steps.0"),
