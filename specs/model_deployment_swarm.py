@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field, model_validator
 
 from specs.meta import Model, Quantity
 from specs.references import CredentialsRef, ObjectRef
@@ -21,6 +21,8 @@ RegistryUrl = Annotated[
 ]
 """A registry of the OCI distribution specification, and a folder in it."""
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
+
+TWO = "replicas: two brokers survive the loss of neither; choose 1 or 3"
 
 
 class Amounts(Model):
@@ -66,26 +68,25 @@ class SwarmWorkers(Model):
     """What each may take; the model's own memory is limited by predictor.resources."""
 
 
-def _number(value: Any) -> Any:
-    """True equals 1, and is none."""
-    if isinstance(value, bool):
-        raise ValueError("expected 1 or 3, not true or false")
-    return value
-
-
 class SwarmBroker(Model):
     """RabbitMQ of the deployment's own; or another broker, by its URL."""
 
     credentials_ref: CredentialsRef | None = None
     """The URL of a broker that is there already, with its password: amqp(s)://, redis(s)://. Then none is made. For life."""
-    replicas: Annotated[Literal[1, 3], BeforeValidator(_number)] = 1
-    """3: a cluster on three nodes, which goes on without any one of them. For life."""
+    replicas: Annotated[int, Field(ge=1, le=3)] = 1
+    """1, or 3: a cluster on three nodes, which goes on without any one of them. For life."""
     image: Image = "rabbitmq:4"
     """Its image."""
     user: UserId = 999
     """Who it runs as: the image's folder /var/lib/rabbitmq must be theirs."""
     resources: TaskResources = TaskResources()
     """What it may take."""
+
+    @model_validator(mode="after")
+    def _a_majority(self) -> Self:
+        if self.replicas == 2:
+            raise ValueError(TWO)
+        return self
 
 
 class SwarmStore(Model):

@@ -53,7 +53,7 @@ START_RABBITMQ = (
 )
 RUN_RABBITMQ = "exec rabbitmq-server"
 JOIN = (
-    f"cat {COOKIE} > /var/lib/rabbitmq/.erlang.cookie; chmod 400 /var/lib/rabbitmq/.erlang.cookie; number=0;"
+    f"rm -f $HOME/.erlang.cookie; cat {COOKIE} > $HOME/.erlang.cookie; chmod 400 $HOME/.erlang.cookie; number=0;"
     " for peer in %s; do"
     '   if [ "$peer" = "$HOSTNAME" ] || getent hosts $peer >/dev/null 2>&1 || nslookup $peer >/dev/null 2>&1; then'
     '     number=$((number + 1)); echo "cluster_formation.classic_config.nodes.$number = rabbit@$peer" >> /tmp/rabbitmq.conf;'
