@@ -23,7 +23,8 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "add": ("123", {"node1": MANAGER, "node2": MANAGER, "node3": MANAGER, "node4": WORKER}, ("update swarm", "create node/n4")),
     "change": (
         "1234", {"node1": MANAGER, "node3": ("manager", "active", SSD), "node4": MANAGER},
-        ("update node/n4", "update node/n3", "update node/n2", "update node/n2#2", "delete node/n2", "delete node/n2#2", "update swarm"),
+        ("update node/n4", "update node/n3", "update node/n2", "update node/n2#2", "delete node/n2", "delete node/n2#2",
+         "update swarm"),
     ),
     "delete": (
         "123", {},
@@ -31,7 +32,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
          "delete node/n1"),
     ),
 }  # fmt: skip
-"""The engines that are a Swarm before; what it is after; the calls between: promote, label, drain, demote, leave, remove, tokens."""
+"""The engines that are a Swarm before; what it is after; the calls between: promote, label, drain, demote, leave, new tokens."""
 POINTS = [
     pytest.param(name, f"@{call}:{phase}", id=f"{name}-{call}-{phase}", marks=() if phase == "sent" else pytest.mark.slow)
     for name, row in SCENARIOS.items()
