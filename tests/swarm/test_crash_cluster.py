@@ -15,6 +15,7 @@ from tests.support.world import intents
 from tests.swarm.clusters import KIND, becomes, well
 from tests.swarm.test_cluster import nodes_of, of_engines
 
+pytestmark = pytest.mark.slow
 PATIENCE = 180.0
 MANAGER, WORKER = ("manager", "active", {}), ("worker", "active", {})
 SSD = {"disk": "ssd", "anneal.dev/labels": "disk"}
@@ -34,7 +35,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 }  # fmt: skip
 """The engines that are a Swarm before; what it is after; the calls between: promote, label, drain, demote, leave, new tokens."""
 POINTS = [
-    pytest.param(name, f"@{call}:{phase}", id=f"{name}-{call}-{phase}", marks=() if phase == "sent" else pytest.mark.slow)
+    pytest.param(name, f"@{call}:{phase}", id=f"{name}-{call}-{phase}")
     for name, row in SCENARIOS.items()
     for call in row[2]
     for phase in ("before", "sent", "after")
