@@ -165,6 +165,8 @@ def trouble_of(name: str, observation: Any) -> str | None:
             Present(live=Membership(node=Node() as node, engine=engine))
             | Duplicate(keep=Present(live=Membership(node=Node() as node, engine=engine)))
         ):
+            if engine == "error":
+                return f"the engine of node {name} cannot get in ({node.state}); if it stays so, it leaves and joins again"
             if node.state != "ready":
                 return f"node {name} is {node.state}"
             if engine == "silent":

@@ -15,6 +15,7 @@ from tests.support.world import intents
 from tests.swarm.clusters import KIND, becomes, well
 from tests.swarm.test_cluster import nodes_of, of_engines
 
+pytestmark = pytest.mark.slow
 PATIENCE = 180.0
 MANAGER, WORKER = ("manager", "active", {}), ("worker", "active", {})
 SSD = {"disk": "ssd", "anneal.dev/labels": "disk"}
@@ -23,7 +24,8 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "add": ("123", {"node1": MANAGER, "node2": MANAGER, "node3": MANAGER, "node4": WORKER}, ("update swarm", "create node/n4")),
     "change": (
         "1234", {"node1": MANAGER, "node3": ("manager", "active", SSD), "node4": MANAGER},
-        ("update node/n4", "update node/n3", "update node/n2", "update node/n2#2", "delete node/n2", "delete node/n2#2", "update swarm"),
+        ("update node/n4", "update node/n3", "update node/n2", "update node/n2#2", "delete node/n2", "delete node/n2#2",
+         "update swarm"),
     ),
     "delete": (
         "123", {},
@@ -31,9 +33,9 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
          "delete node/n1"),
     ),
 }  # fmt: skip
-"""The engines that are a Swarm before; what it is after; the calls between: promote, label, drain, demote, leave, remove, tokens."""
+"""The engines that are a Swarm before; what it is after; the calls between: promote, label, drain, demote, leave, new tokens."""
 POINTS = [
-    pytest.param(name, f"@{call}:{phase}", id=f"{name}-{call}-{phase}", marks=() if phase == "sent" else pytest.mark.slow)
+    pytest.param(name, f"@{call}:{phase}", id=f"{name}-{call}-{phase}")
     for name, row in SCENARIOS.items()
     for call in row[2]
     for phase in ("before", "sent", "after")
