@@ -106,7 +106,10 @@ async def test_the_job_is_killed_at_every_stage(at: Lab, digests: set[str]) -> N
 
 
 async def test_the_head_of_ray_is_killed(at: Lab, digests: set[str]) -> None:
-    """Ray itself would wait for ever. The job ends, the head is started again, then the job, which goes on."""
+    """Ray itself may wait for ever. The job ends, the head is started again, then the job, which goes on.
+
+    Either the job finds the head gone and says so, or its own Ray ends it first, when what is left of the head is cleared away.
+    """
     cluster = await at.ready("penguins", CLUSTERS)
     await at.create("Experiment", "head", **SPEC)
     folder = await at.run("head")
@@ -115,7 +118,6 @@ async def test_the_head_of_ray_is_killed(at: Lab, digests: set[str]) -> None:
     obj = await ended_well(at, "head", digests)
     assert trials(folder)[: len(before)] == before
     assert obj["status"]["attempt"] >= 2
-    assert "reason=RayUnreachable" in log(folder)
 
 
 async def test_everything_is_killed_at_once(at: Lab, digests: set[str]) -> None:
