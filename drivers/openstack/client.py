@@ -26,8 +26,9 @@ STALE_SECONDS = 300.0
 """A connection that is older than this is made anew after an error."""
 SERVICES = {"compute": "compute", "network": "network", "image": "image", "volume": "block_storage"}
 """What a driver calls a service → what openstacksdk calls it."""
-MICROVERSIONS = {"compute": "2.79"}
-"""2.79 (Train): tags at create since 2.52, the flavor's name in the server since 2.47, cells that are down since 2.69."""
+MICROVERSIONS = {"compute": "2.79", "volume": "3.42"}
+"""2.79 (Train): tags at create since 2.52, the flavor's name in the server since 2.47, cells that are down since 2.69.
+3.42 (Pike): a volume grows while a server uses it."""
 SECRETS = ("password", "application_credential_secret", "token", "client_secret", "passcode")
 
 

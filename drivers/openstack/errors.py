@@ -11,6 +11,7 @@ import orjson
 from drivers.contract import (
     Ambiguous,
     CertificateInvalid,
+    Conflict,
     CredentialsInvalid,
     DriverError,
     InvalidConfiguration,
@@ -20,6 +21,8 @@ from drivers.httperrors import LONGEST, Advice, refusal
 
 QUOTA = re.compile(r"quota|maximum number of .* exceeded|limit exceeded|no more (ip )?addresses", re.IGNORECASE)
 """What Nova (403), Neutron (409) and Cinder (413) say of a quota. A policy is 403 too: only the text tells them apart."""
+STATE = re.compile(r"volume.* status must be", re.IGNORECASE)
+"""What Cinder says, and Nova after it, of a volume that is at work or in use. They call it a bad request; it passes."""
 REFUSAL = Advice(
     credentials="check what clouds.yaml holds, and whether the account still exists",
     gone="something that it needs is gone, looking again",
@@ -33,6 +36,8 @@ def classify(
     """The error for an answer that is not 2xx. `doing` is "create server \"w-1\""; `secrets` are never repeated."""
     words = said(body, secrets)
     quota, request = QUOTA.search(words) is not None, next((headers[name] for name in REQUEST_ID if name in headers), None)
+    if status == 400 and STATE.search(words):
+        return Conflict(f'cannot {doing}: the cloud says: "{words}" (400); looking again', request_id=request)
     return refusal(doing, status, words, headers, REFUSAL, mutating=mutating, quota=quota, request_id=request)
 
 

@@ -206,13 +206,16 @@ class Volume:
     created: str
     made_from: str = ""
     """A digest of what it was made from."""
+    type: str = ""
+    """The name of its type."""
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> Volume:
         """Read Cinder's JSON."""
         made_from = (row.get("metadata") or {}).get("anneal-made-from") or ""
         server = next((a["server_id"] for a in row.get("attachments") or ()), "")
-        return cls(row["id"], row.get("name") or "", row["status"], row["size"], server, row["created_at"], made_from)
+        name, kind = row.get("name") or "", row.get("volume_type") or ""
+        return cls(row["id"], name, row["status"], row["size"], server, row["created_at"], made_from, kind)
 
 
 def marks_of(row: Mapping[str, Any]) -> Marks:

@@ -42,7 +42,7 @@ def unplug(want: Wish, server: str, seen: Seen) -> Iterator[Step]:
             case Present(ref=ref, live=Port(server=there) as port) if there == server and (why := other_port(want, part, port)):
                 pause = "what runs over that port"
                 yield Step("update", "server", f"{part}: {why}", {"detach": ref}, ref=server, interrupts=pause)
-            case Present(ref=ref, live=Volume(server=there)) if (
+            case Present(ref=ref, live=Volume(state="in-use", server=there)) if (
                 there == server and part not in want.parts and part != "volume/root"
             ):
                 pause = "what uses that volume"

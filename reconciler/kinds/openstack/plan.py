@@ -18,7 +18,7 @@ from datetime import datetime
 from drivers.contract import Absent, Done, Plan, Present, Seen, Step, Stop, Wait
 from drivers.openstack.live import Group, Key, Port, Server, Volume
 from reconciler.kinds import servers
-from reconciler.kinds.openstack import drift
+from reconciler.kinds.openstack import drift, volumes
 from reconciler.kinds.openstack.wish import Wish, order
 from specs.meta import Reason
 
@@ -68,8 +68,8 @@ def teardown(seen: Seen) -> Plan:
             case Present(ref=ref, live=Server(state="SOFT_DELETED")):
                 why, loss = "the cloud still keeps it", "the server and its local disk"
                 steps.append(Step("update", part, why, {"forceDelete": None}, ref=ref, destroys=loss))
-            case Present(live=Volume(state="deleting")):
-                return Wait(Reason.DELETING, f"the cloud is deleting {part}", BUSY_SECONDS)
+            case Present(ref=ref, live=Volume() as volume) if not steps and (waiting := volumes.stuck(part, ref, volume)):
+                return waiting
             case Present(ref=ref):
                 what = part.partition("/")[0]
                 steps.append(Step("delete", part, "the Machine is being deleted", ref=ref, destroys=LOSSES.get(what)))
@@ -98,6 +98,7 @@ def _with_server(want: Wish, ref: str, server: Server, seen: Seen) -> Plan:
         *drift.groups(want, seen),
         *drift.ports(want, seen),
         *drift.plug(want, ref, server, seen),
+        *volumes.grow(want, seen),
         *drift.server(want, ref, server),
         *drift.address(want, seen),
     )
@@ -105,7 +106,7 @@ def _with_server(want: Wish, ref: str, server: Server, seen: Seen) -> Plan:
         return steps
     if server.flavor != want.flavor:
         return _resize(want, ref, server)
-    if waiting := _volumes(seen):
+    if waiting := volumes.unready(want, ref, seen):
         return waiting
     return Done(", ".join((server.state, *server.addresses, *server.floating)), want.spec.resync_period_seconds)
 
@@ -136,7 +137,7 @@ def _without_server(want: Wish, seen: Seen) -> Plan:
         *drift.groups(want, seen),
         *drift.ports(want, seen),
     )
-    if not steps and (waiting := _volumes(seen)):
+    if not steps and (waiting := volumes.unready(want, "", seen)):
         return waiting
     return (*steps, _create_server(want, seen), *drift.address(want, seen))
 
@@ -154,7 +155,7 @@ def _surplus(want: Wish, seen: Seen) -> Iterator[Step]:
                     yield Step("delete", part, why, ref=ref)
             case Present(live=Port()):
                 continue
-            case Present(live=Volume(state=state)) if state not in ("available", "error"):
+            case Present(live=Volume(state=state, server=there)) if there or state not in volumes.DELETABLE:
                 continue
             case Present(ref=ref, live=Group()) if drift.used(ref, seen):
                 continue
@@ -194,16 +195,3 @@ def _missing(want: Wish, seen: Seen) -> Iterator[Step]:
                 yield Step("create", part, "no port carries our tag", want.port(part, seen))
             case "address":
                 yield Step("create", part, "no address carries our tag", want.address(seen))
-
-
-def _volumes(seen: Seen) -> Wait | Stop | None:
-    """What a server cannot be made from, or not yet. What a volume in error held is for a person to give up."""
-    for part, observation in seen.items():
-        match observation:
-            case Present(ref=ref, live=Volume(state="error" | "error_restoring" | "error_extending" as state)):
-                return Stop(
-                    Reason.SERVER_FAILED, f"the cloud says {part} ({ref}) is in {state}; mend it there, or delete it there"
-                )
-            case Present(live=Volume(state="creating" | "downloading" | "attaching" as state)):
-                return Wait(Reason.BUILDING, f"the cloud is {state} {part}", BUSY_SECONDS)
-    return None

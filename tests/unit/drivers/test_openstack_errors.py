@@ -25,6 +25,7 @@ NEUTRON_QUOTA = {"NeutronError": {"type": "OverQuota", "message": "Quota exceede
 NEUTRON_USE = {"NeutronError": {"type": "SecurityGroupInUse", "message": "Security Group 5f in use.", "detail": ""}}
 CINDER_QUOTA = {"overLimit": {"code": 413, "message": "VolumeSizeExceedsAvailableQuota: Requested volume exceeds quota."}}
 RATE = {"overLimit": {"code": 413, "message": "This request was rate-limited."}}
+CINDER_STATE = {"badRequest": {"code": 400, "message": "Invalid volume: Volume status must be available or error to delete."}}
 BAD = {"badRequest": {"code": 400, "message": "Invalid imageRef provided."}}
 KEYSTONE = {"error": {"code": 401, "message": "The request you have made requires authentication.", "title": "Unauthorized"}}
 CASES = [
@@ -35,6 +36,7 @@ CASES = [
     (413, CINDER_QUOTA, QuotaExceeded, "exceeds quota"),
     (413, RATE, RateLimited, "rate-limited"),
     (429, RATE, RateLimited, "going on after 7 s"),
+    (400, CINDER_STATE, Conflict, "(400); looking again"),
     (400, BAD, InvalidConfiguration, "Invalid imageRef"),
     (401, KEYSTONE, CredentialsInvalid, "requires authentication"),
     (404, {"itemNotFound": {"message": "no such network"}}, Conflict, "no such network"),

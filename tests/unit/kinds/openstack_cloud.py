@@ -125,7 +125,8 @@ class TinyCloud:
             case "key":
                 return Key(ident, "n", change["public_key"], CREATED)
             case _:
-                return Volume(ident, "n", "creating", change["size"], "", CREATED, change.get("madeFrom", ""))
+                made = change.get("madeFrom", "")
+                return Volume(ident, "n", "creating", change["size"], "", CREATED, made, change.get("volume_type", ""))
 
     def _update(self, step: Step, live: Any) -> None:
         change = dict(step.change)
@@ -143,6 +144,9 @@ class TinyCloud:
                 change.pop("device_owner", None)
                 fields = {names.get(key, key): tuple(v) if isinstance(v, list) else v for key, v in change.items()}
                 self.things[step.part] = replace(live, fixed=fixed, pairs=pairs, **fields)
+            case Volume(size=size):
+                assert change["size"] > size, "a volume cannot shrink"
+                self.things[step.part] = replace(live, size=change["size"])
             case Address():
                 self.things[step.part] = replace(live, port=change["port_id"])
 

@@ -265,3 +265,68 @@ def test_two_ways_to_write_a_range_are_one(given, live):
     rules = [(rule_of(body), f"r{number}") for number, body in enumerate([*EGRESS, row])]
     seen = {"server": Present("s", server()), "group/0": Present("g", Group("g", "n", tuple(rules), CREATED))}
     assert isinstance(plan(want, seen), Done)
+
+
+DATA = [{"name": "d", "sizeGiB": 5, "type": "fast"}]
+
+
+def disk(**fields):
+    """A live volume that nothing uses, as DATA wants it."""
+    return Volume(
+        **({"id": "v", "name": "n", "state": "available", "size": 5, "server": "", "created": CREATED, "type": "fast"} | fields)
+    )
+
+
+def with_disk(volume, **live):
+    """What there is: a server that runs, and a volume."""
+    want = wish(additionalBlockDevices=DATA)
+    return want, {"server": Present("s", server(made_from=want.made_from, **live)), "volume/data-d": Present("v", volume)}
+
+
+def test_a_volume_grows_in_place():
+    """Plugged in or not, with one call, and the server stays."""
+    cloud = TinyCloud()
+    converge(wish(additionalBlockDevices=DATA), cloud)
+    before, want = cloud.things["server"].id, wish(additionalBlockDevices=[{**DATA[0], "sizeGiB": 8}])
+    (step,) = plan(want, cloud.seen(want))
+    assert (step.part, step.change, step.interrupts) == ("volume/data-d", {"size": 8}, None)
+    assert isinstance(converge(want, cloud), Done)
+    assert (cloud.things["server"].id, cloud.things["volume/data-d"].size) == (before, 8)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "word"),
+    [
+        ({"size": 9, "state": "in-use", "server": "s"}, Stop, "cannot shrink"),
+        ({"type": "slow", "state": "in-use", "server": "s"}, Stop, "of type slow"),
+        ({"state": "in-use", "server": "other"}, Wait, "on server other"),
+        ({"state": "error_extending"}, Stop, "error_extending"),
+        *(({"state": state, "server": "s"}, Wait, state) for state in ("reserved", "attaching", "detaching", "extending")),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else None,
+)
+def test_a_volume_that_is_at_work_or_elsewhere_gets_no_call(fields, kind, word):
+    """It is said, and waited for; nothing that it holds is thrown away."""
+    want, seen = with_disk(disk(**fields))
+    answer = plan(want, seen)
+    assert isinstance(answer, kind)
+    assert word in answer.message
+    if isinstance(answer, Wait):
+        assert not isinstance(plan(wish(), seen), tuple), "nor while it is no longer wanted"
+
+
+def test_what_is_taken_off_the_spec_is_unplugged_and_then_deleted():
+    """Two calls, and `anneal plan` says what each costs."""
+    _, seen = with_disk(disk(state="in-use", server="s"))
+    (off,) = plan(wish(), seen)
+    assert (off.change, off.interrupts) == ({"detachVolume": "v"}, "what uses that volume")
+    (gone,) = plan(wish(), seen | {"volume/data-d": Present("v", disk())})
+    assert (gone.verb, gone.part, gone.destroys) == ("delete", "volume/data-d", "all that is on it")
+
+
+@pytest.mark.parametrize("state", ["in-use", "detaching", "error_deleting", "deleting"])
+def test_teardown_sends_no_delete_that_cinder_would_refuse(state):
+    """A volume that somebody put elsewhere, or that the cloud cannot delete, is waited for and said."""
+    assert isinstance(teardown({"volume/data-d": Present("v", disk(state=state, server="other"))}), Wait)
+    (step,) = teardown({"volume/data-d": Present("v", disk(state="error"))})
+    assert step.verb == "delete"
