@@ -29,7 +29,7 @@ test-openstack: setup openstack-up  ## The OpenStack drivers and Machines agains
 
 test-all: test test-slow test-openstack  ## All of them
 
-openstack-up:  ## Bring up Keystone, Nova, Neutron, Glance and Placement on this machine (CLOUD=--reset: a pristine one)
+openstack-up:  ## Bring up Keystone, Nova, Neutron, Glance, Placement and Cinder on this machine (CLOUD=--reset: a pristine one)
 	@tests/openstack/cloud/up $(CLOUD)
 
 openstack-down:  ## Stop them (CLOUD=--purge: forget their data, CLOUD=--purge-all: the software too)
