@@ -1,6 +1,6 @@
 # The habits of this project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-openstack test-all openstack-up openstack-down lint format generate lock bench bench-peers clean
+.PHONY: help setup run test test-slow test-openstack test-swarm test-all openstack-up openstack-down swarm-up swarm-down lint format generate lock bench bench-peers clean
 
 BIN := .venv/bin
 JOBS ?= 2
@@ -18,22 +18,31 @@ run: setup  ## Start anneal here, in the foreground, with the examples as its fo
 test: setup  ## Everything that takes seconds: unit, contract, API, command line, kubectl, serving (under ten minutes)
 	@tools/test-tools
 	@tools/note-missing
-	$(BIN)/pytest -m "not slow and not openstack" -n $(JOBS) --dist loadfile -q $(ARGS)
+	$(BIN)/pytest -m "not slow and not openstack and not swarm" -n $(JOBS) --dist loadfile -q $(ARGS)
 
 test-slow: setup  ## Everything that takes minutes: the crash sweep, Ray, end to end
 	@tools/test-tools
-	$(BIN)/pytest -m "slow and not openstack" -n $(JOBS) --dist loadfile -q $(ARGS)
+	$(BIN)/pytest -m "slow and not openstack and not swarm" -n $(JOBS) --dist loadfile -q $(ARGS)
 
 test-openstack: setup openstack-up  ## The OpenStack drivers and Machines against the real services (ARGS="-m openstack": a crash at every point, too)
 	$(BIN)/pytest tests/openstack -m "openstack and not slow" -q $(ARGS)
-
-test-all: test test-slow test-openstack  ## All of them
 
 openstack-up:  ## Bring up Keystone, Nova, Neutron, Glance, Placement and Cinder on this machine (CLOUD=--reset: a pristine one)
 	@tests/openstack/cloud/up $(CLOUD)
 
 openstack-down:  ## Stop them (CLOUD=--purge: forget their data, CLOUD=--purge-all: the software too)
 	@tests/openstack/cloud/down $(CLOUD)
+
+test-swarm: setup  ## A real Docker Swarm of three nodes on this machine: clusters, images, rollouts (needs root; ARGS="-m swarm": the slow ones, too)
+	$(BIN)/pytest tests/swarm -m "swarm and not slow" -q $(ARGS)
+
+swarm-up: setup  ## The same Swarm, to play with (NODES, MANAGERS); ANNEAL_SWARM=NUMBER for another one
+	@tests/swarm/cloud/up $(or $(NODES),3) $(or $(MANAGERS),3)
+
+swarm-down:  ## Take it away again; the images stay cached under /var/cache/anneal-swarm
+	@tests/swarm/cloud/down
+
+test-all: test test-slow test-openstack test-swarm  ## All of them
 
 lint: setup  ## ruff, mypy --strict, the import layers, and that generated files are up to date
 	$(BIN)/ruff check .

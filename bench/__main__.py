@@ -11,7 +11,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bulk, edit, firstprediction, get, help, idle, openstack, post, report, resync, search, serving
+from bench import (
+    bulk,
+    edit,
+    firstprediction,
+    get,
+    help,
+    idle,
+    openstack,
+    post,
+    predictions,
+    report,
+    resync,
+    rollout,
+    search,
+    serving,
+)
 from bench.figure import Benchmark, Figure, Options
 from bench.meter import machine, warning
 
@@ -28,9 +43,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     "first-prediction": firstprediction.run,
     "openstack-create": openstack.create,
     "openstack-resync": openstack.resync,
+    "swarm-predictions": predictions.run,
+    "swarm-rollout": rollout.run,
 }
-APART = ("openstack-create", "openstack-resync")
-"""Run only when named: they bring up a cloud on this machine, as root."""
+APART = ("openstack-create", "openstack-resync", "swarm-rollout")
+"""Run only when named: they bring up a cloud, or a Swarm, on this machine, as root."""
 
 
 def main(argv: list[str] | None = None) -> int:

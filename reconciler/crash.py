@@ -5,7 +5,7 @@ Inert unless one of two variables is set when the daemon starts:
 ANNEAL_CRASH_AT="<k>:<before|sent|after>"  SIGKILL at the k-th point (from 1): before it is sent; once the other side did it and
                                            nothing of the answer was kept; or with the answer in hand, at the next await.
                                            In place of <k>, a label: "@create web" is the first point whose label begins so, and
-                                           "@delete web#2" the second.
+                                           "@delete web#2" the second; "@call" is the first call, whatever it is.
 ANNEAL_CRASH_COUNT=FILE                    append one JSON line {"k", "kind", "label"} per point: a clean run learned.
 """
 
@@ -79,7 +79,7 @@ class CrashPlan:
     phase: str | None = None
     count_file: str | None = None
     label: str | None = None
-    """With it, `at` counts only points whose label begins so."""
+    """With it, `at` counts only points whose label begins so, or whose kind it is."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _same: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -107,7 +107,7 @@ class CrashPlan:
             finally:
                 os.close(file)
         if self.label is not None:
-            k = next(self._same) if label.startswith(self.label) else 0
+            k = next(self._same) if label.startswith(self.label) or kind == self.label else 0
         return _Point(self.phase if k == self.at else None)
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from drivers.contract import DriverError
 from drivers.local.jsonfiles import read_json
-from reconciler import locallogs, logtail
+from reconciler import locallogs, logtail, swarmlogs
 from reconciler.client import ApiError, Client, ours
 from reconciler.clouds import Clouds
 from reconciler.engine.engine import Engine
@@ -24,6 +24,8 @@ from reconciler.engine.runner import Runner
 from reconciler.home import Home
 from reconciler.informer import Informer
 from reconciler.kinds.local import Local
+from reconciler.kinds.model_deployment import ModelDeploymentKind
+from reconciler.letters import Letters
 from reconciler.logs import log_file
 from reconciler.planner import Planner
 from reconciler.quotas import Quotas
@@ -73,6 +75,7 @@ class Web:
             web.get("/anneal/v1/logs", _answering(self.logs)),
             web.get("/anneal/v1/logs/{plural}/{namespace}/{name}", _answering(self.process_logs)),
             web.get("/anneal/v1/trials/{namespace}/{name}", _answering(self.trials)),
+            web.post("/anneal/v1/letters/{namespace}/{name}", _answering(self.letters)),
             web.post("/anneal/v1/gc", _answering(self.collect)),
             web.post("/anneal/v1/export", _answering(self.export)),
         ]
@@ -189,6 +192,8 @@ class Web:
         query, obj = request.query, await self.client.get(ours(plural), namespace, name)
         if obj is None:
             return _refuse(404, f'{plural} "{name}" not found')
+        if swarm := (obj.get("spec") or {}).get("swarm"):
+            return await self._service_logs(request, obj, str(swarm["clusterRef"]["name"]))
         logs = await self.local.units.logs(obj["metadata"]["uid"])
         if part := query.get("part"):
             logs = {known: paths for known, paths in logs.items() if known == part or known.startswith(f"{part}/")}
@@ -204,6 +209,16 @@ class Web:
 
         return await _stream(request, locallogs.lines(logs, n=_count(query), follow=follow, trial=trial, over=over))
 
+    async def _service_logs(self, request: web.Request, obj: Mapping[str, Any], cluster: str) -> web.StreamResponse:
+        """The logs of an object's services; 404 if there is none of that name."""
+        meta, query = obj["metadata"], request.query
+        docker, part = await self.local.swarms.of(cluster, meta["namespace"]), query.get("part") or None
+        found = await swarmlogs.services(docker, meta["uid"], part)
+        if not found:
+            return _refuse(404, f'"{meta["name"]}" has no service "{part or ""}"; `anneal tree` shows its parts')
+        first = await swarmlogs.read(docker, found, _count(query))
+        return await _stream(request, swarmlogs.followed(docker, meta["uid"], part, first, query.get("follow") == "1"))
+
     async def trials(self, request: web.Request) -> web.Response:
         """The trials of an Experiment's run, finished ones and those that run now."""
         namespace, name = request.match_info["namespace"], request.match_info["name"]
@@ -216,6 +231,21 @@ class Web:
         running = list((progress.get("trials") or {}).get("names") or ())
         metric = ((obj.get("spec") or {}).get("objective") or {}).get("objectiveMetricName")
         return _json({"metric": metric, "trials": rows, "running": running})
+
+    async def letters(self, request: web.Request) -> web.Response:
+        """The dead letters of a ModelDeployment: `{"verb": "list"}`, or `{"verb": "replay", "ids": […]}`; no ids: all."""
+        namespace, name, body = request.match_info["namespace"], request.match_info["name"], await _body(request)
+        obj = await self.client.get(ours("modeldeployments"), namespace, name)
+        if obj is None:
+            return _refuse(404, f'modeldeployment "{name}" not found')
+        kind = self.engine.kinds["modeldeployments"]
+        assert isinstance(kind, ModelDeploymentKind)
+        box = Letters(self.client, kind, self.engine.installation, self.engine.clock, self._wake)
+        return _json(await box.ask(obj, str(body["verb"]), [str(ident) for ident in body.get("ids") or ()]))
+
+    def _wake(self, uid: str) -> None:
+        if (key := self.engine.index.by_uid(uid)) is not None:
+            self.runner.wake(key)
 
     async def collect(self, request: web.Request) -> web.Response:
         """What carries our tag on a cloud and has no object; with `remove`, a list of ids, those are removed."""

@@ -6,12 +6,15 @@ Everything that the processes share lies in the folder of that file, so that a d
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 EMBEDDED = "filesystem"
+WITHIN = re.compile(r"\{file:([^{}]+)\}")
 SPARE = 8
 """Threads of a web process beyond those that may wait for predictions."""
 
@@ -88,12 +91,12 @@ class Config(_Part):
     """Its namespace."""
     broker: str = EMBEDDED
     """"filesystem": a folder beside this file; or a URL: amqp:// (RabbitMQ, quorum queues) or redis://. `env:NAME` and
-    `file:PATH` say where the URL is to be read, since it may hold a password."""
+    `file:PATH` say where the URL is to be read, since it may hold a password; `{file:PATH}` within it, where the password is."""
     results: str = EMBEDDED
     """Where accepted requests and their results are kept. "filesystem": an SQLite database beside this file; or a redis:// URL,
     `env:NAME` or `file:PATH`."""
     store: str
-    """The model store: a folder, or any fsspec URL."""
+    """The model store: a folder, any fsspec URL, or `archives:` and a folder with one archive for each model."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8437
@@ -102,8 +105,11 @@ class Config(_Part):
     """Host names that requests may name. Default: those of this machine's loopback when `host` is one, else any."""
     limits: Limits = Limits()
     web: WebSettings = WebSettings()
+    supervised: bool = False
+    """Whether each process is a container of its own that an orchestrator looks after. Then no folder is shared: the routes are
+    in the result store; and a worker ends with the process that it looks after, for all to see."""
     folder: Path = Path()
-    """The folder of the file; set by `load`."""
+    """Where the processes write. None given: the folder of the file."""
 
     @property
     def embedded(self) -> bool:
@@ -155,7 +161,11 @@ def load(file: Path) -> Config:
     try:
         config = Config.model_validate_json(file.read_bytes())
         return config.model_copy(
-            update={"folder": file.resolve().parent, "broker": _resolve(config.broker), "results": _resolve(config.results)}
+            update={
+                "folder": config.folder if config.folder != Path() else file.resolve().parent,
+                "broker": _resolve(config.broker),
+                "results": _resolve(config.results),
+            }
         )
     except OSError as error:
         raise ConfigError(
@@ -173,7 +183,9 @@ def _resolve(value: str) -> str:
         if rest not in os.environ:
             raise ConfigError(f"cannot read the URL: the environment has no {rest}; set it and start again")
         return os.environ[rest]
-    return Path(rest).read_text(encoding="utf-8").strip() if kind == "file" else value
+    if kind == "file":
+        return Path(rest).read_text(encoding="utf-8").strip()
+    return WITHIN.sub(lambda found: quote(Path(found[1]).read_text(encoding="utf-8").strip(), safe=""), value)
 
 
 def queue_name(config: Config, queue: str) -> str:

@@ -48,6 +48,11 @@ class Ask:
         return asks
 
     @property
+    def letter(self) -> str:
+        """What its dead letter is called: the parts of one message are several."""
+        return self.id if self.part is None else f"{self.id}.{self.part}"
+
+    @property
     def requests(self) -> int:
         """How many requests are in it."""
         return len(self.jobs) or len(self.counts)

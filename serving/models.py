@@ -5,11 +5,15 @@ The web process reads signature and metadata only. It never loads a model.
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 from pydantic import ValidationError
 
 from modelstore.errors import ModelError, TooLarge
@@ -19,20 +23,47 @@ from serving.config import Config
 if TYPE_CHECKING:
     from modelstore.predictor import Predictor
 
+log = structlog.get_logger(__name__)
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
+
 
 class ModelUnusable(Exception):
     """The model is not in the store, or not as it was packaged, or cannot be loaded here."""
 
 
+class ModelAway(ModelUnusable):
+    """The place that it is to be fetched from does not answer; later it may."""
+
+
+def awaited(config: Config, digest: str, say: Callable[[str], object], seconds: float = math.inf) -> Path:
+    """As `fetch` with `verify`; while the place that it is fetched from is away it waits, `seconds` at most, and says so."""
+    end, pause = time.monotonic() + seconds, FIRST_PAUSE
+    while True:
+        try:
+            return fetch(config, digest, verify=True)
+        except ModelAway as error:
+            if time.monotonic() + pause > end:
+                raise
+            say(f"waiting for the model: {error}")
+            log.warning("model.awaited", digest=digest, error=str(error))
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
 def fetch(config: Config, digest: str, *, verify: bool = False) -> Path:
-    """The folder of a model on this machine; with `verify`, every byte of it is hashed. Raises ModelUnusable."""
+    """The folder of a model on this machine; with `verify`, every byte of it is hashed. Raises ModelUnusable, ModelAway."""
     from modelstore import manifest
+    from modelstore.registry import Away
     from modelstore.store import Store
+    from serving import archives
 
     try:
-        folder = Store(config.store).path(digest)
+        packed = config.store.startswith(archives.SCHEME)
+        folder = archives.folder_of(config, digest) if packed else Store(config.store).path(digest)
         if verify:
             manifest.verify(folder, digest)
+    except Away as error:
+        raise ModelAway(str(error)) from error
     except (ModelError, OSError, ValueError) as error:
         raise ModelUnusable(str(error)) from error
     return folder

@@ -111,7 +111,7 @@ class Worker:
         for job in ask.jobs:
             self._fail(job, LOST)
         if not ask.jobs:
-            letter = DeadLetter(ask.id, self.revision, self.digest, LOST.reason, LOST.message, ask.columns, time.time())
+            letter = DeadLetter(ask.letter, self.revision, self.digest, LOST.reason, LOST.message, ask.columns, time.time())
             self.buried(LOST.reason)
             try:
                 self.records.bury(letter)

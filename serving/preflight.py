@@ -1,7 +1,8 @@
 """Whether a model can be served here: `python -m serving.preflight --config FILE --digest D --out result.json`.
 
 In the very environment that would serve it: it is fetched, verified and loaded, its golden rows are predicted, and single rows
-are timed. The result is a file, written whole; the exit code is 0 if it is ok, 1 if not, 2 if it could not be tried.
+are timed. The result is a file, written whole (with `--out -` a line that is printed); the exit code is 0 if it is ok, 1 if
+not, 2 if it could not be tried.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from serving.starting import start
 
 LIBRARIES = {"onnx": ("onnxruntime", "numpy"), "sklearn": ("scikit-learn", "numpy", "skops")}
 WARM, TIMED = 5, 200
+MARK = "RESULT "
+"""Begins the line with the result where it is printed."""
 TIMED_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
+"""A model that cannot be had for so long is not tried: the one that serves goes on."""
 
 
 def check(config: Config, digest: str) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def check(config: Config, digest: str) -> dict[str, Any]:
         "latencyMs": {"p50": None, "p99": None}, "error": None,
     }  # fmt: skip
     try:
-        folder = models.fetch(config, digest, verify=True)
+        folder = models.awaited(config, digest, lambda _: None, PATIENCE_SECONDS)
         model = models.load(config, folder, digest)
         found["engine"] = model.engine
         found["versions"] = _versions(model.engine)
@@ -94,6 +99,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args, config = start(parser, argv)
     result = check(config, args.digest)
+    if str(args.out) == "-":
+        sys.stdout.write(f"{MARK}{orjson.dumps(result).decode()}\n")
+        return 0 if result["ok"] else 1
     fresh = args.out.with_suffix(".new")
     fresh.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     fresh.replace(args.out)

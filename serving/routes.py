@@ -1,6 +1,6 @@
-"""Which revision gets which share: one small file, replaced atomically, cached here.
+"""Which revision gets which share: one small table in a file or in the result store, cached here.
 
-The web app serves on with the last table it could read: a file that is missing or broken for a moment changes nothing.
+The web app serves on with the last table it could read: one that is missing or broken for a moment changes nothing.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import random
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+if TYPE_CHECKING:
+    from serving.config import Config
+
+FIRST_SECONDS = 2.0
 LOOK_SECONDS = 0.1
 """A table that serves is looked at again so often; whoever asks after a pause waits for the look."""
 
@@ -61,48 +64,105 @@ class Table(BaseModel):
         return max(self.revisions, key=lambda route: (route.weight, route.revision), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    stamp: tuple[int, int] | None
-    table: Table
+class Source(Protocol):
+    """Where the table comes from."""
+
+    def look(self) -> Table | None:
+        """The table, if it may have changed since the last look; None: go on with the one there is."""
+
+
+class FileTable:
+    """A file, replaced atomically."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._stamp: tuple[int, int] | None = None
+
+    def look(self) -> Table | None:
+        """See Source."""
+        try:
+            status = self._file.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if stamp == self._stamp:
+                return None
+            table = Table.model_validate_json(self._file.read_bytes())
+        except (OSError, ValidationError):
+            return None
+        self._stamp = stamp
+        return table
+
+
+class RedisTable:
+    """A key of the result store, read over and over by a thread of its own: a Redis that hangs makes nobody wait."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._found: Table | None = None
+        self._thread: threading.Thread | None = None
+        self._first = threading.Event()
+
+    def look(self) -> Table | None:
+        """See Source. Whoever looks first waits for the first answer, for a moment."""
+        if self._thread is None:  # after the fork: threads do not survive one
+            self._thread = threading.Thread(target=self._run, name="routes", daemon=True)
+            self._thread.start()
+            self._first.wait(FIRST_SECONDS)
+        return self._found
+
+    def _run(self) -> None:
+        import redis
+
+        from serving.broker.replies import client
+
+        store, key, last, pause = client(self._config.results), key_of(self._config), b"", threading.Event()
+        while True:
+            try:
+                text = store.get(key)
+                if text and text != last:
+                    self._found, last = Table.model_validate_json(text), text
+            except (redis.RedisError, ValidationError):
+                pause.wait(LOOK_SECONDS)
+            self._first.set()
+            pause.wait(LOOK_SECONDS)
+
+
+def key_of(config: Config) -> str:
+    """Where the table is kept in the result store."""
+    return f"anneal:{config.namespace}:{config.name}:routes"
+
+
+def connect(config: Config) -> Routes:
+    """The routes of a deployment: of its folder, or of its result store."""
+    return Routes(FileTable(config.routes_file) if config.one_machine or not config.supervised else RedisTable(config))
 
 
 class Routes:
     """The table as it is now, looked at no more often than every 0.1 s; one without a revision each time it is asked for."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._lock = threading.Lock()
-        self._seen = _Seen(None, Table())
+        self._table = Table()
         self._next = 0.0
 
     def now(self) -> Table:
         """The current table; empty if there never was one."""
         at = time.monotonic()
         # while one looks, the others go on with a table of just now; with an empty one, or one of before a pause, they wait
-        old = not self._seen.table.revisions or at - self._next > LOOK_SECONDS
+        old = not self._table.revisions or at - self._next > LOOK_SECONDS
         if at >= self._next and self._lock.acquire(blocking=old):
             try:
                 if at >= self._next:
-                    self._look()
-                    self._next = time.monotonic() + (LOOK_SECONDS if self._seen.table.revisions else 0.0)
+                    self._table = self._source.look() or self._table
+                    self._next = time.monotonic() + (LOOK_SECONDS if self._table.revisions else 0.0)
             finally:
                 self._lock.release()
-        return self._seen.table
+        return self._table
 
     def pick(self) -> Route | None:
         """A revision by weight."""
         table = self.now()
         return table.revisions[0] if len(table.revisions) == 1 else table.pick(random.random())  # noqa: S311
-
-    def _look(self) -> None:
-        try:
-            status = self._file.stat()
-            stamp = (status.st_mtime_ns, status.st_ino)
-            if stamp != self._seen.stamp:
-                self._seen = _Seen(stamp, Table.model_validate_json(self._file.read_bytes()))
-        except (OSError, ValidationError):
-            return
 
 
 def write(file: Path, table: Table) -> None:

@@ -23,7 +23,7 @@ import structlog
 
 from serving import consuming, metrics, models
 from serving.config import Config
-from serving.routes import Routes
+from serving.routes import FileTable, Routes
 from serving.starting import start
 from serving.state import BEAT_SECONDS, State
 
@@ -46,13 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     state = State(config.state_folder / f"worker-r{args.revision}-{args.index}.json", args.revision, args.digest)
     state.say(ready=False, message="loading the model")
     try:
-        folder = models.fetch(config, args.digest, verify=True)
+        folder = models.awaited(config, args.digest, lambda why: state.say(ready=False, message=why))
     except models.ModelUnusable as error:
         state.say(ready=False, message=str(error))
         sys.stderr.write(f"{error}\n")
         return 2
     route = next(
-        (r.queue for r in Routes(config.routes_file).now().revisions if r.revision == args.revision), f"r{args.revision}"
+        (r.queue for r in Routes(FileTable(config.routes_file)).now().revisions if r.revision == args.revision),
+        f"r{args.revision}",
     )
     return Keeper(config, state, folder, route, args.index).run()
 
@@ -81,6 +82,9 @@ class Keeper:
             code = self._one()
             if self.ending or code == consuming.UNUSABLE:
                 break
+            if self.config.supervised:
+                self.state.say(ready=False, message=f"the process ended ({code})")
+                return code if 0 < code < 256 else 1
             self.died_young = self.died_young + 1 if time.monotonic() - begun < QUICK_SECONDS else 0
             log.error("worker.died", revision=self.state.revision, code=code, young=self.died_young)
             self.state.extra["restarts"] = self.state.extra.get("restarts", 0) + 1

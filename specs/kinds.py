@@ -10,7 +10,10 @@ from specs.meta import Resource
 from specs.model_deployment import ModelDeployment
 from specs.model_version import ModelVersion
 from specs.ray_cluster import RayCluster
+from specs.swarm_cluster import SwarmCluster
 
-KINDS: tuple[type[Resource], ...] = (Machine, MachineSet, Dataset, RayCluster, Experiment, ModelVersion, ModelDeployment)
+KINDS: tuple[type[Resource], ...] = (
+    Machine, MachineSet, Dataset, RayCluster, SwarmCluster, Experiment, ModelVersion, ModelDeployment,
+)  # fmt: skip
 BY_KIND: dict[str, type[Resource]] = {kind.names.kind: kind for kind in KINDS}
 BY_PLURAL: dict[str, type[Resource]] = {kind.names.plural: kind for kind in KINDS}

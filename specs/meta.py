@@ -104,6 +104,11 @@ class Reason(StrEnum):
     IMPORT_FAILED = "ImportFailed"
     PREFLIGHT_FAILED = "PreflightFailed"
     ROLLOUT_FAILED = "RolloutFailed"
+    ROLLED_BACK = "RolledBack"
+    STALLED = "Stalled"
+    # a Swarm
+    QUORUM_LOST = "QuorumLost"
+    NODES_NOT_READY = "NodesNotReady"
     # the outside world is not what we recorded
     NOT_OURS = "NotOurs"
     DUPLICATE_EXTERNAL = "DuplicateExternal"

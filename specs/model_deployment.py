@@ -8,10 +8,15 @@ from pydantic import Field, model_validator
 
 from specs.dataset import Digest
 from specs.meta import Column, Counter, Model, Names, ObjectName, Quantity, Resource, Rule, Status, Timestamp
+from specs.model_deployment_swarm import TWO, Pinned, SwarmServing
 from specs.references import CredentialsRef, ObjectRef
 
 SOURCES = ("from_experiment", "model_version_ref")
-PROVIDERS = ("local",)
+PROVIDERS = ("local", "swarm")
+OWN_BROKER = "cannot be honoured by the provider swarm, which brings a RabbitMQ of its own: see swarm.broker"
+
+KEEPERS = ("broker", "store")
+FOR_LIFE = "it is for life: what was accepted lies in it, and is not carried over; delete the ModelDeployment, and create it anew"
 
 
 class LocalServing(Model):
@@ -121,12 +126,14 @@ class ModelDeploymentSpec(Model):
 
     local: LocalServing | None = None
     """As processes on this machine."""
+    swarm: SwarmServing | None = None
+    """As services on a Docker Swarm."""
     predictor: Predictor
     """The workers and their model."""
     web: Web = Web()
     """The web app."""
     broker: Broker | None = None
-    """What carries requests; null: files of this machine."""
+    """What carries requests; null: files of this machine. The provider swarm brings a RabbitMQ of its own."""
     limits: ServingLimits = ServingLimits()
     """What the web app takes in."""
     progress_deadline_seconds: Annotated[int, Field(ge=10, le=86_400)] = 120
@@ -141,6 +148,8 @@ class ModelDeploymentSpec(Model):
         present = [name for name in PROVIDERS if getattr(self, name) is not None]
         if len(present) != 1:
             raise ValueError(f"exactly one provider of {', '.join(PROVIDERS)} must be set, not {len(present)}")
+        if self.swarm is not None and self.broker is not None:
+            raise ValueError(f"broker {OWN_BROKER}")
         return self
 
 
@@ -151,18 +160,24 @@ class RevisionStatus(Model):
     """Its number: counts up."""
     digest: Digest
     """Its model."""
+    image: Pinned | None = None
+    """The image that it is served with; null: this machine's own environment."""
     model_version: Annotated[str, Field(max_length=63)] | None = None
     """Its ModelVersion."""
     state: Literal["Pending", "Serving", "Superseded", "Failed"]
     """Whether it is served. A failed one is not tried again until the spec changes."""
     generation: Counter | None = None
     """The generation of the spec under which it failed."""
-    reason: Literal["PreflightFailed", "RolloutFailed"] | None = None
-    """What failed: trying it out, or starting its workers."""
+    reason: Literal["PreflightFailed", "RolloutFailed", "RolledBack"] | None = None
+    """What failed: trying it out, starting its workers, or serving: then the one before got the requests back."""
     engine: Annotated[str, Field(max_length=63)] | None = None
     """What predicts: onnx or sklearn."""
     created_time: Timestamp | None = None
     """When it was begun."""
+    served_from: Timestamp | None = None
+    """Since when it got the requests; null: it never did."""
+    served_until: Timestamp | None = None
+    """When another one got them in its place; null: it still serves, or never did."""
     message: Annotated[str, Field(max_length=1024)] = ""
     """Why it was chosen, or why it failed."""
 
@@ -209,6 +224,8 @@ class ModelDeploymentStatus(Status):
     """What was served, newest last."""
     challenger: ChallengerStatus | None = None
     """How the latest model compares."""
+    pins: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=8)] | None = None
+    """Where what keeps data is at home: broker and store, each with the id of its node."""
     resolved: Annotated[dict[str, Any], Field(max_length=64)] | None = None
     """The inputs that it was made with."""
 
@@ -228,12 +245,22 @@ class ModelDeployment(Resource):
         Column("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "Where it answers, or the deepest cause"),
     )
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("spec", "[has(self.local)].filter(x, x).size() == 1", "exactly one provider of local must be set"),
+        Rule("spec", "[has(self.local), has(self.swarm)].filter(x, x).size() == 1",
+             "exactly one provider of local, swarm must be set"),
+        Rule("spec", "!(has(self.swarm) && has(self.broker))",
+             f"broker {OWN_BROKER}"),
         Rule("spec.predictor.model", "[has(self.fromExperiment), has(self.modelVersionRef)].filter(x, x).size() == 1",
              "exactly one of fromExperiment, modelVersionRef must be set"),
         Rule("spec.broker.credentialsRef",
              "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
              "exactly one of file, env, secretKeyRef must be set"),
+        *(Rule(f"spec.swarm.{name}.credentialsRef",
+               "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
+               "exactly one of file, env, secretKeyRef must be set") for name in KEEPERS),
+        *(Rule(f"spec.swarm.{name}", "has(self.credentialsRef) == has(oldSelf.credentialsRef)", f"{name}: {FOR_LIFE}")
+          for name in KEEPERS),
+        Rule("spec.swarm.broker", "self.replicas != 2", TWO),
+        Rule("spec.swarm.broker", "self.replicas == oldSelf.replicas", f"replicas: {FOR_LIFE}"),
     )  # fmt: skip
 
     kind: Literal["ModelDeployment"]
@@ -242,3 +269,22 @@ class ModelDeployment(Resource):
     """The app that should run."""
     status: ModelDeploymentStatus | None = None
     """The app as it was last seen."""
+
+    @classmethod
+    def changes_refused(cls, old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
+        """Where accepted requests are kept is for life."""
+        before, after = ((each.get("spec") or {}).get("swarm") or {} for each in (old, new))
+        if not before or not after:
+            return []
+        kept = [
+            (f"spec.swarm.{name}", FOR_LIFE)
+            for name in KEEPERS
+            if (_part(before, name).get("credentialsRef") is None) != (_part(after, name).get("credentialsRef") is None)
+        ]
+        if _part(before, "broker").get("replicas", 1) != _part(after, "broker").get("replicas", 1):
+            kept.append(("spec.swarm.broker.replicas", FOR_LIFE))
+        return kept
+
+
+def _part(swarm: dict[str, Any], name: str) -> dict[str, Any]:
+    return swarm.get(name) or {}

@@ -61,6 +61,7 @@ KNOWN = (
     _ours("MachineSet", "mset"),
     _ours("Dataset", "dset"),
     _ours("RayCluster", "rayc"),
+    _ours("SwarmCluster", "swc"),
     _ours("Experiment", "exper"),
     _ours("ModelVersion", "mver"),
     _ours("ModelDeployment", "mdep"),

@@ -36,6 +36,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("scale", "Set how many Machines a set has"),
             ("rebuild", "Put the image of Machines onto their disks anew"),
             ("rollout", "Show, pause, promote or undo the rollout of a model"),
+            ("dlq", "List the requests that were given up, or have them answered after all"),
+            ("image", "Build and push the image that serves models on a Swarm"),
         ),
     ),
     (

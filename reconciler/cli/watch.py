@@ -112,27 +112,27 @@ class Follower:
 
     @contextmanager
     def interrupts(self) -> Iterator[None]:
-        """Within this, Ctrl-C (and SIGTERM, where it is handled, too) comes out of `next`, a second one out of anywhere.
+        """Within this, Ctrl-C (and SIGTERM, SIGHUP, where they are handled) comes out of `next`; a second one out of anywhere.
 
-        An exception that a signal raises wherever Python happens to be is lost if that is a destructor or a callback.
+        An exception that a signal raises wherever Python happens to be is lost if that is a destructor or a callback. And
+        whoever starts us in a shell's background has SIGINT ignored: at a terminal it is wanted all the same.
         """
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        before = {number: handler for number, handler in before.items() if callable(handler)}
-
-        def restore() -> None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.getsignal(number) for number in numbers}
+        mine = [number for number in numbers if number == signal.SIGINT or callable(before[number])]
 
         def take(number: int, frame: object) -> None:
-            restore()
+            for each in mine:
+                signal.signal(each, signal.default_int_handler)
             self._queue.put(KeyboardInterrupt())
 
-        for number in before:
+        for number in mine:
             signal.signal(number, take)
         try:
             yield
         finally:
-            restore()
+            for number in mine:
+                signal.signal(number, before[number])
 
 
 class World:

@@ -17,6 +17,7 @@ from drivers.ray.local import EndpointDriver, HeadDriver
 from reconciler.client import CONFIGMAPS, Client
 from reconciler.home import Home
 from reconciler.kinds.objects import ApiTable
+from reconciler.kinds.swarms import Swarms
 from specs.meta import SOURCE_FILE_ANNOTATION, SOURCE_LABEL, Resource
 
 SOURCE_RECORD = "anneal-source-"
@@ -45,6 +46,7 @@ class Local:
     endpoints: EndpointDriver = field(default_factory=EndpointDriver)
     store: StoreDriver = field(init=False)
     tables: Tables = field(init=False)
+    swarms: Swarms = field(init=False)
     _objects: dict[str, ObjectDriver] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,6 +58,7 @@ class Local:
         self.store_url = self.store_url or str(home.models)
         self.store = StoreDriver(self.store_url, cache=home.models)
         self.tables = Tables(self.changed)
+        self.swarms = Swarms(self.client, self.fence)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -87,6 +90,7 @@ class Local:
         """Let go of watches and connections. Processes go on."""
         await self.tables.close()
         await self.units.close()
+        await self.swarms.close()
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -9,30 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from drivers.contract import Done, Driver, Plan, Seen, Step, Stop, Wait
 from drivers.local.folders import Folder
 from drivers.local.unit import Unit
+from drivers.swarm.given import HEAD, GivenDriver, hash_of
+from drivers.swarm.items import ItemDriver
+from drivers.swarm.stack import Stacks
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
 from reconciler.engine.kind import Reference, Verdict
-from reconciler.kinds import common, processes, serving
+from reconciler.kinds import common, processes, serving, swarm_deployment, swarm_judging, swarm_telling
+from reconciler.kinds.concluding import concluded, most_urgent, nothing_left, troubles
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.local import Local
 from reconciler.kinds.progress import last_words
-from reconciler.kinds.rollout import REFERENCES, Row, View, view
-from reconciler.kinds.telling import available, line, promoted, tried_out, why_failed
+from reconciler.kinds.rollout import REFERENCES, Row, Trial, View, view
+from reconciler.kinds.scoring import score
+from reconciler.kinds.telling import available, line, promoted, taken_back, tried_out
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
+from specs.references import CredentialsRef
 
 POLL_SECONDS = 0.25
 DRAIN_SECONDS = 2.0
 """How long the workers of the revision before stay after the switch: what was sent to them is on its way."""
+OBJECTS = {"experiment": "experiments", "model": "modelversions", "cluster": "swarmclusters"}
 MOST_STARTS = 3
 """A worker of a new revision that ends so often has failed."""
-FAILED = (Reason.PREFLIGHT_FAILED, Reason.ROLLOUT_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +47,72 @@ class ModelDeploymentKind:
 
     local: Local
     credentials: Credentials
+    stacks: Stacks
+    """The drivers of each Swarm."""
     resource: type[ModelDeployment] = ModelDeployment
 
     def references(self, obj: ModelDeployment) -> Iterable[Reference]:
-        """The Experiment or the ModelVersion, and the Secret of the broker."""
+        """The Experiment or the ModelVersion, the SwarmCluster, and the Secret of the broker."""
         source, space = obj.spec.predictor.model, common.namespace(obj)
         if source.from_experiment is not None:
             yield Reference(ours("experiments"), space, source.from_experiment.name)
         if source.model_version_ref is not None:
             yield Reference(ours("modelversions"), space, source.model_version_ref.name)
-        if obj.spec.broker and (ref := obj.spec.broker.credentials_ref.secret_key_ref):
-            yield Reference(SECRETS, space, ref.name)
+        if obj.spec.swarm is not None:
+            yield Reference(ours("swarmclusters"), space, obj.spec.swarm.cluster_ref.name)
+        for given in _given(obj).values():
+            if given.secret_key_ref is not None:
+                yield Reference(SECRETS, space, given.secret_key_ref.name)
 
     def provider(self, obj: ModelDeployment) -> str:
-        """This machine."""
-        return "local"
+        """This machine, or the Swarm."""
+        return f"swarm@{common.namespace(obj)}/{obj.spec.swarm.cluster_ref.name}" if obj.spec.swarm else "local"
 
     def finalizes(self, obj: ModelDeployment) -> bool:
-        """Folder and processes."""
+        """Folder and processes, or services."""
         return True
 
     async def drivers(self, obj: ModelDeployment) -> Mapping[str, Driver[Any]]:
         """Folder, web app, workers, jobs; and where the model comes from, which is only looked at."""
+        if obj.spec.swarm is not None:
+            return await self._on_swarm(obj)
         folders, units = self.local.serving, self.local.units
         if obj.spec.broker is not None and not obj.metadata.deletion_timestamp:
             address = await self.credentials.read(obj.spec.broker.credentials_ref, common.namespace(obj))
             folders = folders.with_secrets({"broker": address})
         parts: dict[str, Driver[Any]] = {"folder": folders, "web": units, "preflight": units, "score": units}
         parts |= dict.fromkeys(sorted(_workers(obj)), units)
-        kinds = {"experiment": "experiments", "model": "modelversions"}
-        return parts | {name: self.local.objects(kinds[name]) for name in self.imported(obj)}
+        return parts | self._looked_at(obj)
+
+    async def _on_swarm(self, obj: ModelDeployment) -> Mapping[str, Driver[Any]]:
+        assert obj.spec.swarm is not None
+        held = await self.stacks.of(obj.spec.swarm.cluster_ref.name, common.namespace(obj))
+        values: dict[str, str] = {}
+        if not obj.metadata.deletion_timestamp:
+            values = {name: await self.credentials.read(ref, common.namespace(obj)) for name, ref in _given(obj).items()}
+        secrets = {f"secret/{name}-{hash_of(value, str(obj.metadata.uid))}" for name, value in values.items()}
+        if isinstance(own := held["secret"], ItemDriver):
+            held = {**held, "secret": own.with_given(values)}
+        parts = {part: held[part.partition("/")[0]] for part in sorted(swarm_deployment.wanted_parts(obj) | secrets)}
+        told = dict.fromkeys((f"{HEAD}{name}" for name in values), GivenDriver(values))
+        parts |= {name: held[name] for name in self.imported(obj) if name not in OBJECTS and name in held}
+        return {**parts, "score": self.local.units, **told, **self._looked_at(obj)}
+
+    def _looked_at(self, obj: ModelDeployment) -> dict[str, Driver[Any]]:
+        return {name: self.local.objects(OBJECTS[name]) for name in self.imported(obj) if name in OBJECTS}
 
     def imported(self, obj: ModelDeployment) -> Mapping[str, str]:
-        """Where the model comes from."""
+        """Where the model comes from, the Swarm, and the URLs that were given."""
         source, space = obj.spec.predictor.model, common.namespace(obj)
+        found = {"cluster": f"{space}/{obj.spec.swarm.cluster_ref.name}"} if obj.spec.swarm else {}
+        if obj.spec.swarm:
+            found[swarm_judging.PART] = swarm_judging.asked(obj)
+        if obj.spec.swarm and not obj.metadata.deletion_timestamp:
+            found |= {f"{HEAD}{name}": name for name in _given(obj)}
         if source.from_experiment is not None:
-            return {"experiment": f"{space}/{source.from_experiment.name}"}
+            return found | {"experiment": f"{space}/{source.from_experiment.name}"}
         assert source.model_version_ref is not None
-        return {"model": f"{space}/{source.model_version_ref.name}"}
+        return found | {"model": f"{space}/{source.model_version_ref.name}"}
 
     def resolve(self, obj: ModelDeployment) -> Mapping[str, Any] | None:
         """What is stored before a revision is begun is its row: see status()."""
@@ -86,6 +120,8 @@ class ModelDeploymentKind:
 
     def plan(self, obj: ModelDeployment, seen: Seen, now: datetime) -> Plan:
         """From what is seen to the wanted model being served."""
+        if obj.spec.swarm is not None:
+            return swarm_deployment.plan(obj, seen, now, self.local)
         if blind := common.blind(seen):
             return blind
         folder = serving.folder_of(seen)
@@ -101,11 +137,13 @@ class ModelDeploymentKind:
             if isinstance(doing, Wait | Stop):
                 waits.append(doing)
         if waits:
-            return _most_urgent(waits)
+            return most_urgent(waits)
         return Done(line(obj, folder, there, seen))
 
     def teardown(self, obj: ModelDeployment, seen: Seen, now: datetime) -> Plan:
         """The web app first, so that nothing new comes in; then the workers; then the folder."""
+        if obj.spec.swarm is not None:
+            return swarm_deployment.teardown(obj, seen, now)
         mine = {part: observation for part, observation in seen.items() if part not in REFERENCES}
         if blind := common.blind(mine):
             return blind
@@ -117,8 +155,11 @@ class ModelDeploymentKind:
 
     def status(self, obj: ModelDeployment, seen: Seen, plan: Plan) -> Mapping[str, Any]:
         """Where it answers, what it serves, what was served."""
+        if obj.spec.swarm is not None:
+            return swarm_telling.status(obj, seen, plan)
         folder, there = serving.folder_of(seen), view(obj, seen)
-        rows = [_concluded(row, there, plan, obj, seen) for row in there.rows]
+        trial = _trial(there, seen)
+        rows = [concluded(row, there, plan, obj, trial) for row in there.rows]
         out: dict[str, Any] = {"revisions": rows}
         if there.choice.challenger is not None:
             out["challenger"] = there.choice.challenger
@@ -133,7 +174,10 @@ class ModelDeploymentKind:
         return out
 
     def verdicts(self, obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
-        """Ready, Available, Preflight, Promoted."""
+        """Ready, Available, Preflight, Promoted, RolledBack."""
+        if obj.spec.swarm is not None:
+            yield from swarm_telling.verdicts(obj, seen, plan)
+            return
         folder, there = serving.folder_of(seen), view(obj, seen)
         up = folder is not None and available(obj, folder, there, seen)
         said = line(obj, folder, there, seen) if up and folder is not None else ""
@@ -142,8 +186,9 @@ class ModelDeploymentKind:
         ready = Verdict("Ready", "True", Reason.AVAILABLE, said) if up else common.ready(seen, plan, Reason.AVAILABLE)
         yield ready
         yield Verdict("Available", ready.status, ready.reason, ready.message)
-        yield tried_out(there, seen, plan)
+        yield tried_out(there, _trial(there, seen), plan)
         yield promoted(obj, there, seen)
+        yield taken_back(there)
 
     # --- what there is to see to, the most urgent first ----------------------------------------------------------------
 
@@ -152,11 +197,11 @@ class ModelDeploymentKind:
         yield processes.run("web", serving.web(self.local, obj, folder), seen, now, "no web app runs")
         if there.serving is not None:
             yield from self._keep(obj, folder, there.serving, seen, now)
-        yield self._score(there, seen, now)
+        yield score(self.local, there, seen, now)
         if there.target is not None and there.target is not there.serving:
             yield self._bring_up(obj, folder, there.target, seen, now)
         elif there.target is None:
-            yield there.choice.wait or _nothing_left(there)
+            yield there.choice.wait or nothing_left(there)
         yield self._surplus(obj, folder, there, seen, now)
         yield _not_up_yet(obj, folder, there, seen)
 
@@ -171,23 +216,6 @@ class ModelDeploymentKind:
             if isinstance(doing, tuple) and doing[0].verb == "delete" and unit and unit.state == "Running" and not whole:
                 continue
             yield doing
-
-    def _score(self, there: View, seen: Seen, now: datetime) -> Plan | None:
-        """Have challenger and incumbent scored."""
-        experiment = common.live_object(seen, "experiment")
-        if there.choice.scoring is None or experiment is None:
-            return None
-        want = serving.score(self.local, experiment.object, there.choice.scoring)
-        if (doing := processes.run("score", want, seen, now, "a new model challenges the served one")) is not None:
-            return doing
-        unit = processes.unit_of(seen, "score")
-        assert unit is not None
-        if unit.state == "Running":
-            return Wait(Reason.CHECKING, "scoring the new model against the served one", 2.0)
-        error = (unit.outputs.get("result.json") or {}).get("error") or {}
-        said = error.get("message") or last_words(unit)
-        again = processes.restart("score", want, unit, now)
-        return Wait(Reason.CHECKING, f"cannot score the new model: {said}", again.seconds) if isinstance(again, Wait) else again
 
     def _bring_up(self, obj: ModelDeployment, folder: Folder, row: Row, seen: Seen, now: datetime) -> Plan | None:
         """Try the model out, start its workers, and give it the requests."""
@@ -244,11 +272,12 @@ class ModelDeploymentKind:
         return Wait(Reason.ROLLING_OUT, "the revision before is ending", left) if left > 0 else ending
 
 
-def _most_urgent(waits: list[Wait | Stop]) -> Wait | Stop:
-    """What failed, else what stands first, is what is said; the soonest is when to look again."""
-    said = next((wait for wait in waits if wait.reason in FAILED), waits[0])
-    seconds = min((wait.seconds for wait in waits if isinstance(wait, Wait)), default=None)
-    return said if seconds is None else Wait(said.reason, said.message, seconds)
+def _given(obj: ModelDeployment) -> dict[str, CredentialsRef]:
+    """Where the URLs are read from of what is others', by what it is."""
+    if obj.spec.swarm is None:
+        return {"broker": obj.spec.broker.credentials_ref} if obj.spec.broker else {}
+    found = {"broker": obj.spec.swarm.broker.credentials_ref, "store": obj.spec.swarm.store.credentials_ref}
+    return {name: ref for name, ref in found.items() if ref is not None}
 
 
 def _workers(obj: ModelDeployment) -> set[str]:
@@ -272,14 +301,6 @@ def _not_up_yet(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -
     return None
 
 
-def _nothing_left(there: View) -> Stop | None:
-    """Nothing is served, and the only model there is has failed."""
-    if (failed := there.failed) is None:
-        return None
-    why = why_failed(failed)
-    return Stop(why, f"{failed.get('message', '')}; it is not tried again before the spec or the model changes")
-
-
 def _hangs_or_dies(unit: Unit, obj: ModelDeployment, now: datetime) -> str:
     """Why a preflight that gives no answer is not waited for any more; empty if it is."""
     since = now.timestamp() - unit.started
@@ -292,26 +313,14 @@ def _hangs_or_dies(unit: Unit, obj: ModelDeployment, now: datetime) -> str:
 
 def _troubles(unit: Unit) -> str:
     """Why a model must not serve; empty if it may."""
-    found = unit.outputs.get("result.json")
-    if not isinstance(found, Mapping):
-        return f"preflight left no result: {unit.how_it_ended}: {last_words(unit)}"
-    if found.get("ok") is True:
-        return ""
-    error = found.get("error")
-    said = error.get("message") if isinstance(error, Mapping) else error
-    golden = found.get("golden") or {}
-    return str(said or f"{golden.get('wrong')} of {golden.get('checked')} golden rows are predicted wrongly")
+    return troubles(unit.outputs.get("result.json"), f"{unit.how_it_ended}: {last_words(unit)}")
 
 
-def _concluded(row: Row, there: View, plan: Plan, obj: ModelDeployment, seen: Seen) -> Row:
-    """A row as it is stored: what failed is remembered, with the spec that it failed under."""
+def _trial(there: View, seen: Seen) -> Trial | None:
+    """The last preflight."""
     unit = processes.unit_of(seen, "preflight")
-    if unit is not None and unit.label == serving.preflight_label(row) and "createdTime" not in row:
-        row = row | {"createdTime": to_text(datetime.fromtimestamp(unit.started, UTC))}
-        engine = (unit.outputs.get("result.json") or {}).get("engine")
-        row |= {"engine": str(engine)} if engine else {}
-    there_is = there.target is not None and row["revision"] == there.target["revision"]
-    if there_is and isinstance(plan, Wait) and plan.reason in FAILED:
-        failed = {"state": "Failed", "generation": obj.metadata.generation, "reason": str(plan.reason)}
-        return row | failed | {"message": plan.message[:1024]}
-    return row
+    if unit is None:
+        return None
+    rows = [row for row in there.rows if unit.label == serving.preflight_label(row)]
+    number = rows[-1]["revision"] if rows else -1
+    return Trial(number, unit.started, unit.outputs.get("result.json") or {}, unit.state == "Exited")

@@ -7,13 +7,13 @@ that, from the object's status and from the objects that it refers to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drivers.contract import Seen, Wait
 from drivers.objects import LiveObject
 from reconciler.kinds import common, processes
-from reconciler.kinds.serving import folder_of
+from reconciler.kinds.routing import main_route, rolled_back, table
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -24,7 +24,7 @@ REFERENCES = ("experiment", "model")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The model that is wanted."""
+    """The model that is wanted, and what it is to be served with."""
 
     digest: str | None
     """None: there is none yet."""
@@ -36,6 +36,8 @@ class Choice:
     """How the newest model compares; None: nothing to compare."""
     scoring: tuple[str, str] | None = None
     """Challenger and incumbent that are still to be scored."""
+    image: str | None = None
+    """The image of an earlier revision that is wanted again; None: that of the spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,32 @@ class View:
         return self.rows[-1] if self.rows and self.rows[-1]["state"] == "Failed" else None
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The last preflight, as it is seen."""
+
+    revision: int
+    began: float
+    """Unix time."""
+    found: Mapping[str, Any]
+    """Its result; empty as long as there is none."""
+    over: bool
+
+
 def view(obj: ModelDeployment, seen: Seen) -> View:
     """Derive all of it."""
     rows = [row.model_dump(mode="json", exclude_none=True) for row in obj.status.revisions] if obj.status else []
     serving = _serving(rows, seen)
+    if serving is None and obj.spec.swarm is not None:  # somebody took the table away: what it said last is on record
+        serving = next((row for row in rows if row["state"] == "Serving"), None)
     for row in rows:
         if row is serving:
             row["state"] = "Serving"
         elif row["state"] == "Serving":
             row["state"] = "Superseded"
+    _dated(rows, serving, table(seen).get("switched"))
+    for number, why in rolled_back(seen).items():
+        _fail(rows, number, why)
     choice = choose(obj, seen, rows, serving)
     target = _target(obj, rows, serving, choice)
     for row in rows:
@@ -74,16 +93,31 @@ def view(obj: ModelDeployment, seen: Seen) -> View:
     return View(tuple(kept), serving, target, choice)
 
 
+def _dated(rows: list[Row], serving: Row | None, switched: str | None) -> None:
+    """Since when and until when each got the requests, by the moment at which the table was last replaced."""
+    if serving is None or switched is None:
+        return
+    serving.setdefault("servedFrom", switched)
+    serving.pop("servedUntil", None)
+    for row in rows:
+        if row is not serving and "servedFrom" in row:
+            row.setdefault("servedUntil", switched)
+
+
+def _fail(rows: list[Row], number: int, why: Mapping[str, Any]) -> None:
+    """A revision that served and was taken back: the table says so, whatever else is on record."""
+    for row in rows:
+        if row["revision"] == number:
+            row |= {"state": "Failed", "reason": str(Reason.ROLLED_BACK), **why}
+
+
 def _serving(rows: list[Row], seen: Seen) -> Row | None:
-    folder = folder_of(seen)
-    routes = (folder.documents.get("routes.json") or {}).get("revisions") or () if folder else ()
-    if not routes:
+    if (route := main_route(seen)) is None:
         return None
-    route = max(routes, key=lambda each: (each["weight"], each["revision"]))
     for row in rows:
         if row["revision"] == route["revision"]:
             return row
-    found = {"revision": route["revision"], "digest": route["digest"], "state": "Serving"}
+    found = {name: route[name] for name in ("revision", "digest", "image") if route.get(name)} | {"state": "Serving"}
     rows.append(found)
     rows.sort(key=lambda row: int(row["revision"]))
     return found
@@ -92,15 +126,21 @@ def _serving(rows: list[Row], seen: Seen) -> Row | None:
 def _target(obj: ModelDeployment, rows: list[Row], serving: Row | None, choice: Choice) -> Row | None:
     if choice.digest is None:
         return serving
-    if serving is not None and serving["digest"] == choice.digest:
+    image = choice.image or (obj.spec.swarm.image if obj.spec.swarm else None)
+    if serving is not None and (serving["digest"], serving.get("image")) == (choice.digest, image):
         return serving
-    newest = [row for row in rows if row["digest"] == choice.digest and row["state"] in ("Pending", "Failed")]
+    asked = [row for row in rows if (row["digest"], row.get("image")) == (choice.digest, image)]
+    newest = [row for row in asked if row["state"] in ("Pending", "Failed")]
     if newest and (newest[-1]["state"] == "Pending" or newest[-1].get("generation") == obj.metadata.generation):
         return newest[-1] if newest[-1]["state"] == "Pending" else serving
     number = max((int(row["revision"]) for row in rows), default=0) + 1
     row: Row = {"revision": number, "digest": choice.digest, "state": "Pending", "message": choice.why}
     if choice.model_version:
         row["modelVersion"] = choice.model_version
+    if image:
+        row["image"] = image
+        if serving is not None and serving["digest"] == choice.digest:
+            row["message"] = "the serving image changed"
     rows.append(row)
     return row
 
@@ -112,10 +152,11 @@ def choose(obj: ModelDeployment, seen: Seen, rows: list[Row], serving: Row | Non
     if wish is not None and wish.revision is not None:
         for row in rows:
             if row["revision"] == wish.revision:
-                return Choice(row["digest"], row.get("modelVersion"), f"`anneal rollout undo` to revision {wish.revision}")
+                why = f"`anneal rollout undo` to revision {wish.revision}"
+                return Choice(row["digest"], row.get("modelVersion"), why, image=row.get("image"))
         return Choice(stay.digest, wait=Wait(Reason.INVALID_CONFIGURATION, f"there is no revision {wish.revision}", 60.0))
     if wish is not None and wish.paused and serving is not None:
-        return stay
+        return replace(stay, image=serving.get("image"))
     if obj.spec.predictor.model.model_version_ref is not None:
         return _of_version(obj, seen, stay)
     return _of_experiment(obj, seen, serving, stay)

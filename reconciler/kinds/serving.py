@@ -12,7 +12,7 @@ from drivers.local.folders import Folder
 from drivers.local.unit import Unit, UnitSpec
 from reconciler.kinds import common, ports, processes
 from reconciler.kinds.local import Local, python
-from specs.meta import parse_quantity
+from reconciler.kinds.request_limits import request_limits
 from specs.model_deployment import ModelDeployment
 
 FIRST_PORT = 8437
@@ -36,10 +36,6 @@ def folder_name(obj: ModelDeployment) -> str:
 def config(local: Local, obj: ModelDeployment, port: int | str) -> dict[str, Any]:
     """What every process of the deployment is told."""
     spec = obj.spec
-    limits = spec.limits.model_dump(mode="json", exclude_none=True)
-    timeout, memory = spec.predictor.timeout, spec.predictor.resources.limits.memory
-    if memory:
-        limits["memoryBytes"] = int(parse_quantity(memory))
     return {
         "name": obj.metadata.name,
         "namespace": common.namespace(obj),
@@ -48,7 +44,7 @@ def config(local: Local, obj: ModelDeployment, port: int | str) -> dict[str, Any
         "store": local.store_url,
         "host": spec.local.host if spec.local else "127.0.0.1",
         "port": port,
-        "limits": limits | {"timeoutSeconds": timeout, "taskTimeLimitSeconds": max(60, 2 * timeout)},
+        "limits": request_limits(spec),
         "web": spec.web.model_dump(mode="json"),
     }
 

@@ -7,8 +7,8 @@ from drivers.local.folders import Folder
 from drivers.objects import LiveObject
 from reconciler.engine.events import ON_THE_WAY
 from reconciler.engine.kind import Verdict
-from reconciler.kinds import common, processes, serving
-from reconciler.kinds.rollout import REFERENCES, Row, View
+from reconciler.kinds import common, serving
+from reconciler.kinds.rollout import REFERENCES, Row, Trial, View
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -31,6 +31,12 @@ def line(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> str:
     replicas, number = obj.spec.predictor.min_replicas, there.serving["revision"]
     ready = serving.workers_ready(folder, seen, number, replicas)
     parts = [f"{serving.url(obj, folder)}, revision {number}, {ready}/{replicas} workers"]
+    return "; ".join([*parts, *note(obj, there, seen)])
+
+
+def note(obj: ModelDeployment, there: View, seen: Seen) -> list[str]:
+    """What became of the newest model, where it is not the one that is served."""
+    parts = []
     if failed := there.failed:
         parts.append(f"revision {failed['revision']} failed: {failed.get('message', '')}")
     decided = promoted(obj, there, seen)
@@ -38,7 +44,7 @@ def line(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> str:
         parts.append(decided.message)
     if obj.spec.rollout and (obj.spec.rollout.paused or obj.spec.rollout.revision is not None):
         parts.append("rollouts are paused; `anneal rollout resume` lets them go on")
-    return "; ".join(parts)
+    return parts
 
 
 def promoted(obj: ModelDeployment, there: View, seen: Seen) -> Verdict:
@@ -65,18 +71,31 @@ def promoted(obj: ModelDeployment, there: View, seen: Seen) -> Verdict:
     return Verdict("Promoted", "Unknown", Reason.CHECKING, f"{name} is being scored against the served one")
 
 
-def tried_out(there: View, seen: Seen, plan: Plan) -> Verdict:
+def taken_back(there: View) -> Verdict:
+    """Whether the newest revision failed and the one before serves on: both, by model and image."""
+    failed, served = there.failed, there.serving
+    if failed is None or served is None:
+        return Verdict("RolledBack", "False", Reason.CONVERGED, "no newer revision has failed")
+    said = f"{_named(failed)} failed ({why_failed(failed)}); {_named(served)} serves: {failed.get('message', '')}"
+    return Verdict("RolledBack", "True", Reason.ROLLED_BACK, said)
+
+
+def _named(row: Row) -> str:
+    image = f", image {row['image']}" if row.get("image") else ""
+    return f"revision {row['revision']} (model {row['digest']}{image})"
+
+
+def tried_out(there: View, trial: Trial | None, plan: Plan) -> Verdict:
     """What came of the last preflight."""
-    unit = processes.unit_of(seen, "preflight")
     if isinstance(plan, Wait) and plan.reason is Reason.PREFLIGHT_FAILED:
         return Verdict("Preflight", "False", Reason.PREFLIGHT_FAILED, plan.message)
     if (failed := there.failed) and why_failed(failed) is Reason.PREFLIGHT_FAILED:
         return Verdict("Preflight", "False", Reason.PREFLIGHT_FAILED, str(failed.get("message", "")))
-    if unit is None:
+    if trial is None:
         return Verdict("Preflight", "Unknown", Reason.PENDING, "no model was tried out yet")
-    if unit.state != "Exited":
+    if not trial.over:
         return Verdict("Preflight", "Unknown", Reason.CHECKING, "a model is being tried out")
-    found = unit.outputs.get("result.json") or {}
+    found = trial.found
     latency = (found.get("latencyMs") or {}).get("p50")
     golden = found.get("golden") or {}
     said = f"{golden.get('checked')} golden rows, {found.get('engine')}" + (f", {latency:.2g} ms a row" if latency else "")

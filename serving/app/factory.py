@@ -9,6 +9,7 @@ import orjson
 import structlog
 from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from serving.app import api, docs, health, jobs, pages
 from serving.app.context import page_wanted
@@ -62,6 +63,8 @@ def make_app(config: Config, service: Service | None = None) -> Flask:
         MAX_CONTENT_LENGTH=config.limits.max_bytes, MAX_FORM_MEMORY_SIZE=config.limits.max_bytes, MAX_FORM_PARTS=8192,
         TRUSTED_HOSTS=_hosts(config), SEND_FILE_MAX_AGE_DEFAULT=3600,
     )  # fmt: skip
+    if config.supervised:  # the entry proxy is who connects; the last address that it names is the client's
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=0)  # type: ignore[method-assign]
     app.extensions["service"] = service or Service(config)
     app.extensions["pace"] = Pace(config.limits.requests_per_second)
     for part in (api, jobs, health, docs, pages):

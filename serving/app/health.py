@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from serving import metrics as book
 from serving.app.context import reply, service
@@ -14,6 +14,7 @@ from serving.records import RecordDown
 
 blueprint = Blueprint("health", __name__)
 COUNT_SECONDS = 2.0
+MOST_ASKED = 8
 
 
 @blueprint.get("/healthz")
@@ -37,6 +38,16 @@ def metrics() -> Response:
     _count(serving)
     text, kind = book.render()
     return Response(text, content_type=kind)
+
+
+@blueprint.get("/metrics/revisions")
+def revisions() -> Response:
+    """What each served revision answered in the last ten minutes, over all web processes; 503 if the record does not answer."""
+    serving = service()
+    numbers = [route.revision for route in serving.routes.now().revisions]
+    asked = {int(each) for each in request.args.getlist("revision") if each.isdecimal() and len(each) < 10}
+    found = serving.tally.read(sorted({*numbers, *sorted(asked)[:MOST_ASKED]}), time.time())
+    return reply({"revisions": {str(number): row for number, row in found.items()}})
 
 
 def not_ready(serving: Service) -> str:

@@ -17,15 +17,17 @@ from typing import IO
 import structlog
 
 from modelstore.signature import Signature
+from serving import routes
 from serving.broker.celery import BrokerDown, Publisher, make
 from serving.broker.replies import Inbox, inbox
-from serving.coalesce import Coalescer, Moved
+from serving.coalesce import Coalescer, Moved, Unanswered
 from serving.config import Config
 from serving.message import Answer, Ask, Columns, Failure
 from serving.metrics import metrics
 from serving.models import Known, Library
 from serving.records import Job, RecordDown, Records, connect
 from serving.routes import Route, Routes
+from serving.tally import Tally
 from serving.wire.columns import Invalid
 
 log = structlog.get_logger(__name__)
@@ -101,6 +103,7 @@ class Service:
     routes: Routes = field(init=False)
     library: Library = field(init=False)
     records: Records = field(init=False)
+    tally: Tally = field(init=False)
     _coalescer: Coalescer = field(init=False)
     _publisher: Publisher = field(init=False)
     _intake: Intake = field(init=False)
@@ -112,9 +115,10 @@ class Service:
     _sweeping: IO[str] | None = None
 
     def __post_init__(self) -> None:
-        self.routes = Routes(self.config.routes_file)
+        self.routes = routes.connect(self.config)
         self.library = Library(self.config)
         self.records = connect(self.config)
+        self.tally = Tally(self.config)
         self._intake = Intake(self._commit)
 
     def start(self) -> None:
@@ -124,6 +128,7 @@ class Service:
         self._inbox = inbox(self.config, self._deliver)
         self._coalescer = Coalescer(self._publish, self._inbox.address, self._serves)
         threading.Thread(target=self._look_after, name="sweep", daemon=True).start()
+        threading.Thread(target=self.tally.run, args=(self._over,), name="tally", daemon=True).start()
 
     def stop(self) -> None:
         """No more answers are expected."""
@@ -144,10 +149,16 @@ class Service:
             while True:
                 route, known = self.route(revision)
                 columns, rows = prepare(known.signature)
+                begun = time.perf_counter()
                 try:
-                    return Served(known, route, columns, self._coalescer.predict(route.queue, columns, rows, deadline))
+                    answer = self._coalescer.predict(route.queue, columns, rows, deadline)
                 except Moved:
                     continue
+                except (Unanswered, BrokerDown):
+                    self.tally.count(route.revision, time.perf_counter() - begun, failed=True)
+                    raise
+                self.tally.count(route.revision, time.perf_counter() - begun, failed=answer.failure is not None)
+                return Served(known, route, columns, answer)
         finally:
             with self._count:
                 self._waiting -= 1

@@ -49,7 +49,7 @@ def make(config: Config, consumer: str = "") -> Celery:
         task_ignore_result=True, result_backend=None,
         task_acks_late=True, task_reject_on_worker_lost=True, task_send_sent_event=False, worker_send_task_events=False,
         worker_prefetch_multiplier=1, worker_concurrency=1, worker_enable_remote_control=False,
-        worker_hijack_root_logger=False, worker_redirect_stdouts=False,
+        worker_consumer="serving.broker.consumer:Prompt", worker_hijack_root_logger=False, worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True, broker_connection_max_retries=None,
         broker_transport_options=transport_options(config, consumer), broker_pool_limit=4,
@@ -79,7 +79,7 @@ def transport_options(config: Config, consumer: str = "") -> dict[str, Any]:
     return {
         "confirm_publish": True, "connect_timeout": CONNECT_SECONDS, "write_timeout": ANSWER_SECONDS,
         "read_timeout": None if consumer else ANSWER_SECONDS,
-        "socket_settings": {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
+        "socket_settings": {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3},
     }  # fmt: skip
 
 

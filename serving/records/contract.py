@@ -85,6 +85,12 @@ class Records(Protocol):
     def dead(self) -> list[DeadLetter]:
         """The dead letters, newest first."""
 
+    def unbury(self, ids: Sequence[str]) -> None:
+        """Forget these dead letters."""
+
+    def revive(self, job: Job) -> bool:
+        """Have a request that was given up answered after all, under its id; False if it is pending no less, or was answered."""
+
     def redelivered(self, message: str) -> int:
         """Count one more delivery of a message, for brokers that do not; its number."""
 

@@ -34,6 +34,15 @@ redis.call('ZREM', KEYS[3], ARGV[6])
 return 1
 """
 
+AGAIN = """
+local state = redis.call('HGET', KEYS[1], 'state') or redis.call('GET', KEYS[2]) or 'FAILED'
+if string.sub(state, 1, 6) ~= 'FAILED' then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[4])
+redis.call('HSET', KEYS[1], 'about', ARGV[1], 'input', ARGV[2], 'state', 'PENDING', 'sends', 1)
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[4])
+return 1
+"""
+
 
 class RedisRecords:
     """See serving.records.contract.Records. Safe for threads, processes and machines."""
@@ -43,6 +52,7 @@ class RedisRecords:
         self._prefix = prefix(config)
         self._ttl = config.limits.result_ttl_seconds
         self._end = self._redis.register_script(END)
+        self._again = self._redis.register_script(AGAIN)
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
@@ -118,6 +128,22 @@ class RedisRecords:
         """Newest first."""
         with self._asking() as store:
             return [DeadLetter(**orjson.loads(one)) for one in store.lrange(self._key("dead"), 0, -1)]
+
+    def unbury(self, ids: Sequence[str]) -> None:
+        """Forget them."""
+        key, gone = self._key("dead"), set(ids)
+        with self._asking() as store, store.pipeline(transaction=True) as line:
+            for one in store.lrange(key, 0, -1):
+                if orjson.loads(one)["id"] in gone:
+                    line.lrem(key, 0, one)
+            line.execute()
+
+    def revive(self, job: Job) -> bool:
+        """Pending again, unless it is so or was answered."""
+        keys = [self._key("job", job.id), self._key("gone", job.id), self._key("pending"), self._key("deliveries", job.id)]
+        about = orjson.dumps(asdict(job) | {"columns": None})
+        with self._asking():
+            return bool(self._again(keys=keys, args=[about, orjson.dumps(job.columns), job.accepted, job.id]))
 
     def redelivered(self, message: str) -> int:
         """Count."""

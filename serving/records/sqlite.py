@@ -187,6 +187,25 @@ class SqliteRecords:
             for row in rows
         ]
 
+    def unbury(self, ids: Sequence[str]) -> None:
+        """Forget them."""
+        with self._writing() as connection:
+            connection.executemany("DELETE FROM dead WHERE id = ?", [(one,) for one in ids])
+
+    def revive(self, job: Job) -> bool:
+        """Pending again, unless it is so or was answered."""
+        values = (job.id, job.form, job.revision, job.digest, job.queue, job.rows, job.visitor, orjson.dumps(job.columns))
+        with self._writing() as connection:
+            connection.execute("DELETE FROM jobs WHERE id = ? AND state = 'FAILED'", (job.id,))
+            connection.execute("DELETE FROM deliveries WHERE id = ?", (job.id,))
+            made = connection.execute(
+                "INSERT OR IGNORE INTO jobs"
+                " (id, form, revision, digest, queue, rows, visitor, input, state, accepted, sent, sends)"
+                " VALUES (?,?,?,?,?,?,?,?,'PENDING',?,?,1)",
+                (*values, job.accepted, job.accepted),
+            )
+            return made.rowcount == 1
+
     def redelivered(self, message: str) -> int:
         """Count."""
         with self._writing() as connection:

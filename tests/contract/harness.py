@@ -47,6 +47,8 @@ class Hook(StrEnum):
     """Let the very same thing be made twice."""
     SEVERAL_AT_ONCE = "several at once"
     """Count the reads that a hundred owners cause who ask at once."""
+    NAMES = "names"
+    """Things get the name that the intent says."""
     PARTS = "parts"
     """One owner may have several things of this kind."""
 

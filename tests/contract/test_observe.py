@@ -40,7 +40,7 @@ async def test_what_was_created_is_found_by_tag_and_by_id(harness, driver):
         match await look(driver, harness, known):
             case Present(ref=found, live=live):
                 assert found == ref
-                assert live.name == OURS.external_name(harness.part)
+                assert Hook.NAMES in harness.cannot or live.name == OURS.external_name(harness.part)
             case other:
                 pytest.fail(f"{other} instead of Present")
     assert harness.mutations() == 1

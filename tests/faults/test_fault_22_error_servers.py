@@ -20,7 +20,7 @@ async def test_it_is_replaced_so_many_times_and_then_left(world: World) -> None:
     assert condition_of(obj, "Progressing")["status"] == "False"
     assert len(world.admin.creates("servers")) == 3
     first, second = world.admin.deletes("servers")
-    assert second["time"] - first["time"] >= 1.0
+    assert second["time"] - first["time"] > 0.8  # of a second's pause, counted from the decision: the cloud hears of it later
     requests = len(world.admin.log())
     world.daemon.kill()
     await world.daemon.start()

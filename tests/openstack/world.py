@@ -42,10 +42,14 @@ class CloudWorld:
     clouds: Path
     """The clouds.yaml that Machines name; may lead through proxies."""
 
-    def spec(self, *, ports: int = 1, **more: Any) -> dict[str, Any]:
-        """An `openstack` block for this cloud."""
+    def spec(self, *, ports: int | list[dict[str, Any]] = 1, **more: Any) -> dict[str, Any]:
+        """An `openstack` block for this cloud; so many ports on its network, or these."""
         least = {"identityRef": {"file": str(self.clouds), "cloudName": self.real.cloud}}
-        least |= {"flavor": {"filter": {"name": "m1.tiny"}}, "image": {"filter": {"name": "cirros"}}, "ports": [NET] * ports}
+        least |= {
+            "flavor": {"filter": {"name": "m1.tiny"}},
+            "image": {"filter": {"name": "cirros"}},
+            "ports": [NET] * ports if isinstance(ports, int) else ports,
+        }
         return least | more
 
     async def create(self, name: str, *, spec: Mapping[str, Any] | None = None, **more: Any) -> Object:

@@ -241,3 +241,22 @@ def test_requests_that_come_together_share_a_commit() -> None:
     assert batches[0] == ["first"]
     assert sorted(batches[1]) == ["a", "b", "bad"]
     assert sorted(errors) == ["a", "b", "bad"]
+
+
+def test_what_was_given_up_can_be_asked_again(records: Records) -> None:
+    """Under its id, for another revision; what is pending or was answered is left alone; its dead letter goes when told to."""
+    records.accept([job(), job("b"), job("c")])
+    records.fail("a", Failure("WorkerLost", "gone"), 101.0)
+    records.finish("b", ["x"], None, 101.0)
+    assert records.redelivered("a") == 1
+    again = [records.revive(job(name, revision=2, queue="r2", accepted=200.0)) for name in ("a", "a", "b", "c", "d")]
+    assert again == [True, False, False, False, True]
+    found = records.get("a")
+    assert found is not None
+    assert (found.state, found.revision, found.queue, found.failure) == ("PENDING", 2, "r2", None)
+    assert {one.id for one in records.pending(["a", "b", "c", "d"])} == {"a", "c", "d"}
+    assert records.redelivered("a") == 1
+    assert [one.id for one in records.dead()] == ["a"]
+    records.unbury(["a"])
+    assert records.dead() == []
+    assert records.finish("a", ["y"], None, 201.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from serving import routes
-from serving.routes import Route, Routes, Table, write
+from serving.routes import FileTable, Route, Routes, Table, write
 
 
 def table(*revisions: int) -> Table:
@@ -19,7 +19,7 @@ def table(*revisions: int) -> Table:
 def test_the_first_revision_is_seen_at_once(tmp_path: Path) -> None:
     """Nobody is told that nothing is served once something is: a deployment that says that it is ready answers."""
     file = tmp_path / "routes.json"
-    seen = Routes(file)
+    seen = Routes(FileTable(file))
     assert seen.pick() is None
     write(file, table())
     assert seen.pick() is None
@@ -31,16 +31,16 @@ def test_after_a_pause_nobody_is_sent_to_a_revision_that_is_gone(tmp_path: Path,
     """Many ask at once for the first time in minutes, and the table changed meanwhile: all of them see the new one."""
     looking, go = threading.Event(), threading.Event()
 
-    class Slow(Routes):
-        def _look(self) -> None:
+    class Slow(FileTable):
+        def look(self) -> Table | None:
             looking.set()
             assert go.wait(20)
-            super()._look()
+            return super().look()
 
     file = tmp_path / "routes.json"
     write(file, table(1))
     go.set()
-    seen = Slow(file)
+    seen = Routes(Slow(file))
     assert seen.now() == table(1)
     go.clear()
     looking.clear()
@@ -61,7 +61,7 @@ def test_a_table_that_is_broken_for_a_moment_changes_nothing(tmp_path: Path, mon
     """What was read last is served on with, whatever becomes of the file."""
     file = tmp_path / "routes.json"
     write(file, table(1))
-    seen, now = Routes(file), routes.time.monotonic()
+    seen, now = Routes(FileTable(file)), routes.time.monotonic()
     assert seen.now() == table(1)
     for number, spoil in enumerate((lambda: file.write_text("{"), file.unlink), 1):
         spoil()

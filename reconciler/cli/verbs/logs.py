@@ -32,10 +32,12 @@ def parser() -> Parser:
             ("anneal logs experiment/penguins -f", "the job as it goes on"),
             ("anneal logs experiment/penguins --trial 7", "one trial, by its number or name"),
             ("anneal logs mdep/penguins --part worker", "its workers only"),
+            ("anneal logs mdep/penguins --part broker -f", "on a Swarm: a service by name, wherever it runs"),
             ("anneal logs mdep/penguins --daemon", "what the daemon did for it"),
             ("anneal logs -o json", "as it was written, one JSON object a line"),
         ],
-        more="An object with local processes shows their logs, a Machine on OpenStack its console, others what the daemon did. "
+        more="An object with local processes or with services on a Swarm shows their logs, a Machine on OpenStack its console, "
+        "others what the daemon did. "
         "When the daemon does not run: its log is logs/daemon.log in the home, the processes' are units/*/log.",
     )
     made.add_argument("what", nargs="*", metavar="KIND/NAME")

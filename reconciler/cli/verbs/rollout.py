@@ -29,7 +29,7 @@ def parser() -> Parser:
         f"{'|'.join(ACTIONS)} KIND/NAME [flags]",
         [
             ("anneal rollout status mdep/penguins", "wait until it is through; exit code 1 if it failed"),
-            ("anneal rollout history mdep/penguins", "every revision: which model, why, what became of it"),
+            ("anneal rollout history mdep/penguins", "every revision: what served from when to when, and why it changed"),
             ("anneal rollout undo mdep/penguins", "serve the model before again, until `resume`"),
             ("anneal rollout undo mdep/penguins --to-revision 3", ""),
             ("anneal rollout pause mdep/penguins", "no other model is rolled out, until `resume`"),
@@ -99,12 +99,13 @@ def _history(obj: Object) -> int:
             row["revision"],
             row.get("modelVersion") or row["digest"][:15],
             row["state"],
-            row.get("createdTime", ""),
+            row.get("servedFrom", ""),
+            row.get("servedUntil", ""),
             row.get("message", ""),
         ]
         for row in rows
     ]
-    heads = ["REVISION", "MODEL", "STATE", "CREATED", "MESSAGE"]
+    heads = ["REVISION", "MODEL", "STATE", "FROM", "UNTIL", "MESSAGE"]
     print("\n".join(render(heads, cells, width=terminal.width(), colour=terminal.coloured())))
     return OK
 

@@ -18,15 +18,19 @@ class Leaving:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_an_interrupt_is_never_lost() -> None:
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN], ids=["a terminal", "a shell's background"])
+def test_an_interrupt_is_never_lost(before: Any) -> None:
     """Whatever Python was doing when it came, it comes out as soon as the next change is asked for; a second one at once."""
     follower = Follower(cast(Api, None), [], None)
-    before = signal.getsignal(signal.SIGINT)
-    with follower.interrupts():
-        left: Any = Leaving()
-        del left
-        with pytest.raises(KeyboardInterrupt):
-            follower.next(5)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    outside = signal.signal(signal.SIGINT, before)
+    try:
+        with follower.interrupts():
+            left: Any = Leaving()
+            del left
+            with pytest.raises(KeyboardInterrupt):
+                follower.next(5)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, outside)

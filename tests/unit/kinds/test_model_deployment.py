@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from drivers.contract import Done, Stop, Wait
 from drivers.local.folders import Folder
+from drivers.swarm.stack import Stacks
+from modelstore.store import Store
 from reconciler.kinds import rollout, serving
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.model_deployment import ModelDeploymentKind
@@ -23,7 +25,7 @@ BAD = {"result.json": {"ok": False, "error": "3 of 20 golden rows are predicted 
 
 
 def kind() -> ModelDeploymentKind:
-    return ModelDeploymentKind(local(), Credentials(None))  # type: ignore[arg-type]
+    return ModelDeploymentKind(local(), Credentials(None), Stacks(None, Store("/nowhere")))  # type: ignore[arg-type]
 
 
 def experiment(digest: str | None, *, ready: bool = True, metric: str = "accuracy", direction: str = "maximize") -> Any:

@@ -48,6 +48,8 @@ def run(tmp_path, **env):
         pytest.param("2:after", "has 2", id="the answer was seen, and the next await was the last"),
         pytest.param("@step 3:sent", "did 3", id="by its label"),
         pytest.param("@step#2:before", "on 1", id="the second that is labelled so"),
+        pytest.param("@call:before", "on 1", id="the first call, whatever it is"),
+        pytest.param("@write#2:sent", "did 3", id="the second write"),
     ],
 )
 def test_the_process_dies_at_the_point_and_phase_asked_for(tmp_path, at, last):

@@ -50,6 +50,51 @@ RAY_CLUSTERS = (
     Case("another size", {"local": {"numCpus": 4}}, old={"local": {}}),
 )  # fmt: skip
 
+NODE = {"name": "a", "endpoint": "unix:///a/docker.sock", "address": "10.0.0.1"}
+SECOND = {"name": "b", "endpoint": "ssh://me@b:22/run/docker.sock", "address": "10.0.0.2"}
+TLS = {"caFile": "/a", "certFile": "/b", "keyFile": "/c"}
+
+ON_MACHINE = {"name": "m", "machineRef": {"name": "worker-1"}}
+SWARM_CLUSTERS = (
+    Case("an existing one", {"endpoints": ["unix:///var/run/docker.sock"]}),
+    Case("over TLS", {"endpoints": ["tcp://10.0.0.1:2376"], "tls": TLS}),
+    Case("on loopback without TLS", {"endpoints": ["tcp://127.0.0.1:2375", "tcp://localhost:2375"]}),
+    Case("one of engines", {"nodes": [NODE, SECOND]}),
+    Case("neither", {}, "spec"),
+    Case("both", {"endpoints": ["unix:///a"], "nodes": [NODE]}, "spec"),
+    Case("no nodes", {"nodes": []}, "spec.nodes"),
+    Case("an engine that is open to everybody", {"endpoints": ["tcp://10.0.0.1:2375"]}, "spec.tls", crd_refused="spec"),
+    Case("a node that is open to everybody", {"nodes": [NODE | {"endpoint": "tcp://10.0.0.1:2375"}]}, "spec.tls",
+         crd_refused="spec"),
+    Case("another scheme", {"endpoints": ["http://a:1"]}, "spec.endpoints.0"),
+    Case("a host that is an option of ssh", {"endpoints": ["ssh://-oProxyCommand=x"]}, "spec.endpoints.0"),
+    Case("a password in a URL", {"endpoints": ["ssh://me:pw@a"]}, "spec.endpoints.0"),
+    Case("managers of what is not ours", {"endpoints": ["unix:///a"], "managers": 3}, "spec.managers", crd_refused="spec"),
+    Case("tokens of what is not ours", {"endpoints": ["unix:///a"], "tokenRotation": "x"}, "spec.tokenRotation",
+         crd_refused="spec"),
+    Case("older tokens of what is not ours", {"endpoints": ["unix:///a"], "tokenRotationPeriodSeconds": 60},
+         "spec.tokenRotationPeriodSeconds", crd_refused="spec"),
+    Case("a name twice", {"nodes": [NODE, SECOND | {"name": "a"}]}, "spec.nodes", crd_refused="spec"),
+    Case("an address twice", {"nodes": [NODE, SECOND | {"address": "10.0.0.1"}]}, "spec.nodes", crd_refused="spec"),
+    Case("more managers than nodes may be one", {"nodes": [NODE, SECOND | {"role": "Worker"}], "managers": 2}, "spec.managers",
+         crd_refused="spec"),
+    Case("only workers", {"nodes": [NODE | {"role": "Worker"}]}, "spec.managers", crd_refused="spec"),
+    Case("a role of Swarm's own spelling", {"nodes": [NODE | {"role": "manager"}]}, "spec.nodes.0.role"),
+    Case("an address by name", {"nodes": [NODE | {"address": "node1"}]}, "spec.nodes.0.address"),
+    Case("Machines", {"nodes": [ON_MACHINE, NODE], "tls": TLS}),
+    Case("a Machine over SSH", {"nodes": [ON_MACHINE | {"engine": {"protocol": "ssh", "user": "ops", "port": 22}}]}),
+    Case("a Machine that is open to everybody", {"nodes": [ON_MACHINE]}, "spec.tls", crd_refused="spec"),
+    Case("a Machine and an endpoint", {"nodes": [ON_MACHINE | NODE], "tls": TLS}, "spec.nodes.0"),
+    Case("an endpoint without an address", {"nodes": [{"name": "a", "endpoint": "unix:///a"}]}, "spec.nodes.0"),
+    Case("a Machine twice", {"nodes": [ON_MACHINE, ON_MACHINE | {"name": "n"}], "tls": TLS}, "spec.nodes", crd_refused="spec"),
+    Case("how an endpoint's engine is reached", {"nodes": [NODE | {"engine": {"port": 1}}]}, "spec.nodes.0.engine",
+         crd_refused="spec.nodes.0"),
+    Case("a user over TCP", {"nodes": [ON_MACHINE | {"engine": {"user": "ops"}}], "tls": TLS}, "spec.nodes.0.engine.user",
+         crd_refused="spec.nodes.0.engine"),
+    Case("another kind of Swarm later", {"nodes": [NODE]}, "spec.nodes", old={"endpoints": ["unix:///a"]}, crd_refused="spec"),
+    Case("another node later", {"nodes": [NODE, SECOND]}, old={"nodes": [NODE]}),
+)  # fmt: skip
+
 EXPERIMENTS = (
     Case("the least", EXPERIMENT),
     Case("candidates by themselves", EXPERIMENT | {"candidates": "auto"}),
@@ -97,6 +142,8 @@ MODEL_VERSIONS = (
     Case("the same model", {"digest": DIGEST}, old={"digest": DIGEST}),
 )
 
+SWARM = {"clusterRef": {"name": "s"}, "image": "registry:5000/serving@" + DIGEST}
+ON_SWARM = {"swarm": SWARM, "predictor": {"model": MODEL}}
 MODEL_DEPLOYMENTS = (
     Case("the least", SERVED),
     Case("a given model", {"local": {"port": 8080}, "predictor": {"model": {"modelVersionRef": {"name": "a"}}}}),
@@ -110,7 +157,31 @@ MODEL_DEPLOYMENTS = (
          "spec.predictor.model.fromExperiment.promotion"),
     Case("a canary that local does not honour", SERVED | {"strategy": {"canary": {}}}, "spec.strategy"),
     Case("a port out of range", {"local": {"port": 70000}, "predictor": {"model": MODEL}}, "spec.local.port"),
+    Case("on a Swarm", ON_SWARM),
+    Case("two providers", ON_SWARM | {"local": {}}, "spec"),
+    Case("a broker by URL where the provider brings one", ON_SWARM | {"broker": {"credentialsRef": {"env": "A"}}}, "spec"),
+    Case("an image that is not pinned", ON_SWARM | {"swarm": SWARM | {"image": "registry/serving:1"}}, "spec.swarm.image"),
+    Case("two brokers", ON_SWARM | {"swarm": SWARM | {"broker": {"replicas": 2}}}, "spec.swarm.broker.replicas",
+         crd_refused="spec.swarm.broker"),
+    Case("one broker becomes three", ON_SWARM | {"swarm": SWARM | {"broker": {"replicas": 3}}}, "spec.swarm.broker.replicas",
+         old=ON_SWARM | {"swarm": SWARM | {"broker": {}}}, crd_refused="spec.swarm.broker"),
+    Case("an own broker gives way to another", ON_SWARM | {"swarm": SWARM | {"broker": {"credentialsRef": {"env": "A"}}}},
+         "spec.swarm.broker", old=ON_SWARM | {"swarm": SWARM | {"broker": {}}}),
+    Case("another store gives way to an own one", ON_SWARM | {"swarm": SWARM | {"store": {}}}, "spec.swarm.store",
+         old=ON_SWARM | {"swarm": SWARM | {"store": {"credentialsRef": {"env": "A"}}}}),
+    Case("another broker gets another Secret", ON_SWARM | {"swarm": SWARM | {"broker": {"credentialsRef": {"env": "B"}}}},
+         old=ON_SWARM | {"swarm": SWARM | {"broker": {"credentialsRef": {"env": "A"}}}}),
+    Case("a strategy of a kind there is not", ON_SWARM | {"swarm": SWARM | {"strategy": {"type": "canary"}}},
+         "spec.swarm.strategy.type"),
+    Case("a share of nothing", ON_SWARM | {"swarm": SWARM | {"strategy": {"steps": [0]}}}, "spec.swarm.strategy.steps.0"),
+    Case("a constraint that says nothing", ON_SWARM | {"swarm": SWARM | {"constraints": ["here"]}}, "spec.swarm.constraints.0"),
 )  # fmt: skip
+
+
+def amounts() -> dict[str, Any]:
+    """Anew each time: the campaign changes one of them."""
+    return {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}
+
 
 FULL: dict[str, list[dict[str, Any]]] = {
     "Dataset": [
@@ -126,6 +197,13 @@ FULL: dict[str, list[dict[str, Any]]] = {
     "RayCluster": [
         {"local": {"numCpus": 1, "memory": "1Gi", "objectStoreMemory": "1Gi"}, "suspend": True},
         {"address": "a:1", "tokenFile": "a"},
+    ],
+    "SwarmCluster": [
+        {"nodes": [NODE | {"role": "Manager", "availability": "Drain", "labels": {"disk": "ssd"}}, SECOND], "managers": 1,
+         "tls": TLS, "publish": "Ingress", "tokenRotation": "x", "tokenRotationPeriodSeconds": 60, "managerReplacementSeconds": 5,
+         "networks": [{"name": "a"}], "registry": {"image": "registry:2", "port": 5001, "node": "a"}},
+        {"endpoints": ["tcp://10.0.0.1:2376"], "tls": TLS},
+        {"nodes": [ON_MACHINE | {"engine": {"protocol": "ssh", "port": 22, "user": "ops"}}]},
     ],
     "Experiment": [
         EXPERIMENT | {
@@ -147,6 +225,20 @@ FULL: dict[str, list[dict[str, Any]]] = {
          "progressDeadlineSeconds": 60, "revisionHistoryLimit": 5, "rollout": {"paused": True, "revision": 1, "promote": DIGEST}},
         {"local": {}, "predictor": {"model": {"modelVersionRef": {"name": "a"}}}, "broker": {"credentialsRef": {"file": "a"}}},
         {"local": {}, "predictor": {"model": MODEL}, "broker": {"credentialsRef": {"env": "a"}}},
+        {"predictor": {"model": MODEL}, "swarm": SWARM | {
+            "constraints": ["node.labels.a == b"], "web": {"replicas": 1, "resources": amounts()},
+            "workers": {"resources": amounts()},
+            "broker": {"image": "a", "resources": amounts(), "replicas": 3, "user": 1,
+                       "credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}},
+            "store": {"image": "a", "resources": amounts(), "user": 1,
+                      "credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}},
+            "models": {"registry": "http://a:5000"},
+            "entry": {"image": "a", "port": 80, "resources": amounts()},
+            "strategy": {"type": "rolling", "steps": [1], "stepSeconds": 1, "bakeSeconds": 1,
+                         "analysis": {"minRequests": 1, "maxErrorRatio": 0.5, "maxLatencyMs": 5, "maxLatencyRatio": 2.5}},
+            "logDriver": {"name": "a", "options": {"a": "b"}}}},
+        *({"predictor": {"model": MODEL}, "swarm": SWARM | {name: {"credentialsRef": {how: "a"}}}}
+          for name in ("broker", "store") for how in ("file", "env")),
     ],
 }  # fmt: skip
 """By kind: specs that together hold every field."""

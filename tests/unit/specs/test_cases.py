@@ -27,6 +27,7 @@ TABLES: dict[str, tuple[Case, ...]] = {
     "MachineSet": MACHINE_SETS,
     "Dataset": more.DATASETS,
     "RayCluster": more.RAY_CLUSTERS,
+    "SwarmCluster": more.SWARM_CLUSTERS,
     "Experiment": more.EXPERIMENTS,
     "ModelVersion": more.MODEL_VERSIONS,
     "ModelDeployment": more.MODEL_DEPLOYMENTS,

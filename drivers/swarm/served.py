@@ -1,0 +1,99 @@
+"""What a Swarm holds for a deployment, as it was found: services with their tasks, configs, secrets, networks. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ENDED = ("complete", "failed", "rejected", "shutdown", "remove", "orphaned")
+"""The states of a task that has come to its end."""
+BROKEN = ("failed", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of a service."""
+
+    id: str
+    state: str
+    """Docker's word. "running" is said only once the health check has passed."""
+    desired: str
+    """The state that the Swarm wants it in."""
+    current: bool
+    """Whether it was made from the service's specification as it is now."""
+    since: float
+    """Unix time of the state."""
+    node: str = ""
+    """The id of its node."""
+    message: str = ""
+    """What went wrong, in Docker's words."""
+    code: int | None = None
+    """The exit code, once it has ended by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service and its tasks."""
+
+    id: str
+    name: str
+    version: int
+    """Docker's index: an update names it, and is refused if another was quicker."""
+    spec: Mapping[str, Any]
+    """Its specification, in the Engine API's own JSON."""
+    tasks: tuple[Task, ...] = ()
+    update: str = ""
+    """How its last update goes, in Docker's words: updating, paused, completed; empty before the first."""
+    update_since: float = 0.0
+    """Since when, in Unix time."""
+    output: Mapping[str, Any] = field(default_factory=dict)
+    """What a job printed as its result; empty before its end."""
+    last_words: str = ""
+    """The end of a failed task's log."""
+
+    @property
+    def running(self) -> tuple[Task, ...]:
+        """The tasks that answer, of the specification as it is now."""
+        return tuple(t for t in self.tasks if t.current and t.desired == "running" and t.state == "running")
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a task of an older specification is still there."""
+        return any(not t.current and t.state not in ENDED for t in self.tasks)
+
+    @property
+    def broken(self) -> tuple[Task, ...]:
+        """The tasks of this specification that failed or could not be started, oldest first."""
+        return tuple(sorted((t for t in self.tasks if t.current and t.state in BROKEN), key=lambda t: t.since))
+
+    @property
+    def ended(self) -> Task | None:
+        """The job's task, once it has ended."""
+        done = [t for t in self.tasks if t.current and (t.state in BROKEN or t.state == "complete")]
+        return max(done, key=lambda t: t.since, default=None)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        found: Mapping[str, str] = self.spec.get("Labels") or {}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A config, a secret or a network: it is there, and what it is called."""
+
+    id: str
+    name: str
+
+
+def differs(want: Any, live: Any) -> bool:
+    """Whether something that is wanted is not so. What Docker adds by itself is not looked at; what is empty may be left out."""
+    if isinstance(want, Mapping):
+        there = live if isinstance(live, Mapping) else {}
+        return any(differs(value, there.get(name)) for name, value in want.items())
+    if isinstance(want, list | tuple):
+        have = live or []
+        return len(have) != len(want) or any(differs(*pair) for pair in zip(want, have, strict=True))
+    return bool(want != live and (want or live))

@@ -1,0 +1,79 @@
+"""A store that is a folder of archives, one for each model, as a Swarm mounts them: unpacked once, checked by who loads them.
+
+Instead of a large archive a pointer lies there, which says in which registry it is. Whoever was given neither reads the model's
+card, which is what a web app needs of a model, from the result store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelstore import manifest
+from modelstore.errors import Corrupt, NotFound
+from modelstore.registry import Registry
+from serving import cards
+from serving.config import Config
+
+SCHEME = "archives:"
+
+
+MOST = 2 * manifest.MAX_MODEL + 4 * manifest.MAX_TEXT
+"""Bytes of all files of a package."""
+
+
+def folder_of(config: Config, digest: str) -> Path:
+    """The folder of a model, or of its card. Raises NotFound, OSError, Corrupt; registry.Away if it may be had later."""
+    key = manifest.hex_of(digest)
+    packed, target = Path(config.store.removeprefix(SCHEME)) / f"{key}.tar", config.folder / "models" / key
+    if target.is_dir():
+        return target
+    if not packed.is_file():
+        return cards.fetch(config, digest)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as beside, _here(packed, Path(beside)) as found:
+        fresh = Path(beside) / key
+        try:
+            _unpack(found, fresh)
+        except (tarfile.TarError, EOFError) as error:
+            raise NotFound(digest, str(packed)) from error
+        try:
+            os.replace(fresh, target)
+        except OSError:  # another process was quicker
+            if not target.is_dir():
+                raise
+    return target
+
+
+@contextlib.contextmanager
+def _here(packed: Path, beside: Path) -> Iterator[Path]:
+    """The archive itself: what lies there, or what it points to."""
+    with packed.open("rb") as file:
+        is_pointer = file.read(1) == b"{"
+    if not is_pointer:
+        yield packed
+        return
+    told, fetched = json.loads(packed.read_bytes()), beside / "fetched.tar"
+    Registry(told["registry"]).pull(told["tag"], fetched, MOST)
+    yield fetched
+
+
+def _unpack(packed: Path, to: Path) -> None:
+    """Nothing is believed of the archive: plain files, in this folder, not more than a package may have."""
+    left = MOST
+    try:
+        with tarfile.open(packed) as tar:
+            for member in tar:
+                left -= member.size
+                if left < 0:
+                    raise Corrupt(member.name[:80], f"the archive holds more than {MOST >> 20} MiB")
+                tar.extract(member, to, filter="data")
+    except BaseException:
+        shutil.rmtree(to, ignore_errors=True)
+        raise

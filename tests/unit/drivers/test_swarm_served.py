@@ -1,0 +1,84 @@
+"""What is read from a Swarm, and what of it is not as it is wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.swarm.served import Service, differs
+from drivers.swarm.services import merged, task_of
+
+LEAVES = st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "a", "b"])
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+)
+OBJECTS = st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
+
+
+@given(OBJECTS, OBJECTS)
+def test_what_was_merged_does_not_differ_any_more(live: dict[str, Any], want: dict[str, Any]) -> None:
+    """After an update nothing is left to update, and what others wrote is still there."""
+    after = merged(live, want)
+    assert not differs(want, after)
+    assert all(after[name] == live[name] for name in live if name not in want)
+
+
+@pytest.mark.parametrize(
+    ("want", "live", "so"),
+    [
+        ({"Limits": {"NanoCPUs": 0}}, {"Limits": {}}, False),
+        ({"Limits": {"NanoCPUs": 0}}, {"Limits": {"NanoCPUs": 5}}, True),
+        ({"Env": []}, {}, False),
+        ({"Env": ["a=1"]}, {"Env": ["a=1", "b=2"]}, True),
+        ({"Image": "a"}, {"Image": "a", "Isolation": "default"}, False),
+        ({"Configs": [{"ConfigID": "1"}]}, {"Configs": [{"ConfigID": "1", "File": {}}]}, False),
+        ({"Mode": {"Replicated": {"Replicas": 2}}}, {"Mode": {"Replicated": {"Replicas": 1}}}, True),
+    ],
+    ids=[
+        "nothing is none",
+        "a limit by hand",
+        "empty is none",
+        "one more by hand",
+        "by default",
+        "within lists",
+        "scaled by hand",
+    ],
+)
+def test_docker_s_own_additions_are_no_differences(want: Any, live: Any, so: bool) -> None:
+    """What Docker fills in or leaves out is not taken for somebody's change; what somebody changed is."""
+    assert differs(want, live) is so
+
+
+TEMPLATE = {"ContainerSpec": {"Image": "a"}, "ForceUpdate": 0, "Placement": {}}
+
+
+def row(state: str, template: Any = TEMPLATE, desired: str = "running", **status: Any) -> dict[str, Any]:
+    said = {"State": state, "Timestamp": "2026-01-01T00:00:01.123456789Z", **status}
+    return {"ID": state, "DesiredState": desired, "NodeID": "n", "Spec": template, "Status": said}
+
+
+def test_a_task_is_what_docker_says_of_it() -> None:
+    """Its state, since when, why it failed, and whether it is one of the specification as it is now."""
+    old = {**TEMPLATE, "ContainerSpec": {"Image": "b"}}
+    failed = task_of(
+        row("failed", desired="shutdown", Err="task: non-zero exit (139)", ContainerStatus={"ExitCode": 139}), TEMPLATE
+    )
+    assert (failed.message, failed.code, failed.current, failed.node) == ("task: non-zero exit (139)", 139, True, "n")
+    assert failed.since == pytest.approx(1767225601.123456)
+    assert not task_of(row("running", old), TEMPLATE).current
+    larger = {**TEMPLATE, "Resources": {"Limits": {"MemoryBytes": 1}}}
+    assert not task_of(row("running"), larger).current
+
+
+def test_a_service_answers_by_its_current_tasks_alone() -> None:
+    """Those of before an update count for nothing but that they are still there."""
+    tasks = tuple(task_of(each, TEMPLATE) for each in (row("running"), row("running", {**TEMPLATE, "ForceUpdate": 1})))
+    service = Service("s", "s", 1, {"TaskTemplate": TEMPLATE}, tasks)
+    assert len(service.running) == 1
+    assert service.outdated
+    assert service.broken == ()
+    rejected = task_of(row("rejected", desired="shutdown", Err="No such image"), TEMPLATE)
+    assert Service("s", "s", 1, {}, (rejected,)).ended == rejected
