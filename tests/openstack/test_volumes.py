@@ -54,7 +54,7 @@ async def test_volumes_outlive_the_server_and_not_the_machine(direct: CloudWorld
     assert {part: row[1:] for part, row in first.items()} == {
         "volume/root": ("in-use", 1, server), "volume/data-data": ("in-use", 1, server),
     }  # fmt: skip
-    assert real.sdk.compute.get_server(server).image.id is None
+    assert not (dict(real.sdk.compute.get_server(server).image or {})).get("id")
 
     await direct.edit("a", additionalBlockDevices=[disk("data", 3), disk("more")])
     await direct.ready("a")
