@@ -27,7 +27,7 @@ test-slow: setup  ## Everything that takes minutes: the crash sweep, Ray, end to
 test-openstack: setup openstack-up  ## The OpenStack drivers and Machines against the real services (ARGS="-m openstack": a crash at every point, too)
 	$(BIN)/pytest tests/openstack -m "openstack and not slow" -q $(ARGS)
 
-openstack-up:  ## Bring up Keystone, Nova, Neutron, Glance and Placement on this machine (CLOUD=--reset: a pristine one)
+openstack-up:  ## Bring up Keystone, Nova, Neutron, Glance, Placement and Cinder on this machine (CLOUD=--reset: a pristine one)
 	@tests/openstack/cloud/up $(CLOUD)
 
 openstack-down:  ## Stop them (CLOUD=--purge: forget their data, CLOUD=--purge-all: the software too)

@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     """The cloud, with a project for these tests alone. If it was up already it stays up."""
     done = subprocess.run(
-        [HERE / "cloud" / "up"], env=os.environ | {"OS_ROOT": str(ROOT)}, capture_output=True, text=True, timeout=600
+        [HERE / "cloud" / "up"], env=os.environ | {"OS_ROOT": str(ROOT)}, capture_output=True, text=True, timeout=1800
     )
     assert done.returncode == 0, done.stdout + done.stderr
     with own_project(ROOT / "clouds.yaml", tmp_path_factory.mktemp("clouds")) as there:
@@ -58,8 +58,8 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def proxies(real: Real) -> Iterator[dict[str, FaultProxy]]:
-    """What stands before Nova and Neutron."""
-    made = {service: FaultProxy(real.endpoint(service)) for service in ("compute", "network")}
+    """What stands before Nova, Neutron and Cinder."""
+    made = {service: FaultProxy(real.endpoint(service)) for service in ("compute", "network", "block_storage")}
     yield made
     for proxy in made.values():
         proxy.close()
@@ -84,7 +84,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
 async def world(
     real: Real, proxies: dict[str, FaultProxy], homes: Callable[[str], DaemonProcess], tmp_path: Path
 ) -> AsyncIterator[CloudWorld]:
-    """A daemon that reaches Nova and Neutron through proxies."""
+    """A daemon that reaches Nova, Neutron and Cinder through proxies."""
     for proxy in proxies.values():
         proxy.honest()
         proxy.log.clear()

@@ -1,4 +1,4 @@
-"""The harness of the real cloud, with a proxy before Nova and one before Neutron that lie when asked to."""
+"""The harness of the real cloud, with a proxy before each of Nova, Neutron and Cinder that lies when asked to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from drivers.contract import Driver, Fence, Intent, Owner, Step
 from drivers.openstack import connect
 from drivers.openstack.client import CloudClient
 from drivers.openstack.marks import mark
+from drivers.openstack.volumes import KEYS
 from tests.contract.harness import INSTALLATION, Hook
 from tests.openstack.proxy import Fault, FaultProxy
 from tests.openstack.real import Real
@@ -22,7 +23,10 @@ PATHS = {
     "address": r"/floatingips(/|$|\?)",
     "group": r"/security-group(s|-rules)(/|$|\?)",
     "key": r"/os-keypairs(/|$|\?)",
+    "volume": r"/volumes(/|$|\?)",
 }
+SERVICE = {"server": "compute", "key": "compute", "volume": "block_storage"}
+"""Whose things they are; the others are Neutron's."""
 REAL = "a real cloud does not do this when asked to"
 CANNOT: dict[Hook, str] = {
     Hook.LATE: REAL,
@@ -35,6 +39,7 @@ SPECIAL: dict[str, dict[Hook, str]] = {
     "port": {},
     "address": {Hook.PARTS: "a Machine has one address"},
     "group": {},
+    "volume": {},
     "key": {
         Hook.PARTS: "a Machine has one key",
         Hook.UPDATE: "a key pair cannot be changed",
@@ -52,7 +57,7 @@ class RealCloud:
 
     def __init__(self, singular: str) -> None:
         self.name, self.singular = f"openstack-{singular}", singular
-        self.part = f"{singular}/0" if singular in ("port", "group") else singular
+        self.part = f"{singular}/0" if singular in ("port", "group", "volume") else singular
         self.cannot: Mapping[Hook, str] = CANNOT | SPECIAL[singular]
         self.secret = ""
         self.real: Real
@@ -78,6 +83,7 @@ class RealCloud:
         overrides = {
             "compute_endpoint_override": urls["compute"] + "/v2.1",
             "network_endpoint_override": urls["network"] + "/v2.0",
+            "block_storage_endpoint_override": urls["block_storage"] + "/v3",
         }
         return {**self.real.config, **overrides, "auth": {**self.real.config["auth"], "password": self.secret}}
 
@@ -89,7 +95,7 @@ class RealCloud:
         cloud = connect("real", lambda: self.config(endpoint), fence, installation=INSTALLATION)
         self._clients.append((cloud.client, call_seconds))
         driver: Any = cloud.drivers[self.singular]
-        if self.singular == "server":
+        if self.singular in ("server", "volume"):
             apply, destroy = driver.apply, driver.destroy
 
             async def patient_apply(step: Step, intent: Intent) -> str:
@@ -119,6 +125,8 @@ class RealCloud:
                 change = {"floating_network_id": self.real.network("public")}
             case "key":
                 change = {"public_key": PUBLIC}
+            case "volume":
+                change = {"size": 1}
         return Step("create", part, "no such thing carries our tag", change), Intent(owner, part, owner.external_name(part))
 
     def update(self, ref: str) -> tuple[Step, Callable[[Any], bool]]:
@@ -134,13 +142,17 @@ class RealCloud:
                 port = self.real.sdk.network.create_port(network_id=self.real.network())
                 step = Step("update", self.part, "it leads nowhere", {"port_id": port.id}, ref=ref)
                 return step, lambda live: live.port == port.id
+            case "volume":
+                return Step("update", self.part, "1 GiB → 2 GiB", {"size": 2}, ref=ref), lambda live: live.size == 2
         rule = {"direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 22, "port_range_max": 22}
         step = Step("update", self.part, "a rule is missing", {"add": [rule]}, ref=ref)
         return step, lambda live: ("ingress", "IPv4", "tcp", 22, 22, "") in [rule for rule, _ in live.rules]
 
     def broken(self, fault: str, *, method: str | None = None, message: str = "", retry_after: float | None = None) -> None:
         """On this table. "PATCH" are all changes in place."""
-        methods = {None: (), "PATCH": ("PUT", "PATCH", *(("POST",) if self.singular == "group" else ()))}.get(method, (method,))
+        methods = {None: (), "PATCH": ("PUT", "PATCH", *(("POST",) if self.singular in ("group", "volume") else ()))}.get(
+            method, (method,)
+        )
         if fault in ("quota", "over_quota", "too_large", "fail_create"):
             methods = ("POST",)
         if fault.startswith("delete_"):
@@ -183,17 +195,26 @@ class RealCloud:
             case "group", "create":
                 answer = c.network.post("/security-groups", json={"security_group": {"name": "somebody's", **fields}})
                 return str(answer.json()["security_group"]["id"])
+            case "volume", "create":
+                answer = c.block_storage.post("/volumes", json={"volume": {"size": 1, **fields}})
+                self.real.quiet()
+                return str(answer.json()["volume"]["id"])
             case _, "delete":
                 self._delete(ref)
             case "server", "change":
                 self._change_server(ref, **fields)
+            case "volume", "change":
+                path, body = ("/metadata", {"metadata": {}}) if "tags" in fields else ("", {"volume": fields})
+                c.block_storage.put(f"/volumes/{ref}{path}", json=body).raise_for_status()
             case _, "change":
                 self._change(ref, **fields)
         return ref
 
     def tags(self, owner: Owner, part: str) -> Mapping[str, Any]:
-        """As the drivers tag: servers by tags, what is Neutron's by the description."""
+        """As the drivers tag: servers by tags, volumes by metadata, what is Neutron's by the description."""
         words = mark(owner, part)
+        if self.singular == "volume":
+            return {"metadata": dict(zip(KEYS, (owner.installation, owner.uid, part), strict=True))}
         return {"tags": words} if self.singular == "server" else {"description": " ".join(words)}
 
     def refs(self) -> list[str]:
@@ -205,7 +226,7 @@ class RealCloud:
 
     def mutations(self) -> int:
         """Requests that arrived at the proxies. One whose sender gave up soon may still be on its way: it is waited for."""
-        mine = self.proxies["compute" if self.singular in ("server", "key") else "network"]
+        mine = self.proxies[SERVICE.get(self.singular, "network")]
         if any(fault.name.startswith("hang") for fault in mine.faults):
             assert mine.arrived(1)
         return len([m for proxy in self.proxies.values() for m, path in proxy.log if m != "GET" and self._ours(path)])
@@ -220,8 +241,9 @@ class RealCloud:
         return re.search(PATHS[self.singular], path) is not None
 
     def _find(self, ref: str) -> Any:
+        c = self.real.sdk
         try:
-            return self.real.sdk.compute.get_server(ref)
+            return c.compute.get_server(ref) if self.singular == "server" else c.block_storage.get_volume(ref)
         except openstack.exceptions.NotFoundException:
             return None
 
@@ -237,6 +259,9 @@ class RealCloud:
                 net.delete_ip(ref)
             case "group":
                 net.delete_security_group(ref)
+            case "volume":
+                self.real.sdk.block_storage.delete_volume(ref)
+                self.real.until(lambda: not self._find(ref))
 
     def _change_server(self, ref: str, **fields: Any) -> None:
         compute = self.real.sdk.compute

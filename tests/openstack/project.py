@@ -35,6 +35,26 @@ def own_project(clouds: Path, folder: Path) -> Iterator[Real]:
     _remove(real)
 
 
+@contextmanager
+def without_block_storage(real: Real, folder: Path) -> Iterator[Path]:
+    """A clouds.yaml of a project in whose catalogue there is no Cinder. The project is removed at the end."""
+    identity, name = real.admin.identity, f"anneal-bare-{os.getpid()}"
+    _make(identity, name, real.config["auth"]["password"])
+    project, user = identity.find_project(name), identity.find_user(name)
+    volumes = {service.id for service in identity.services() if service.type == "volumev3"}
+    for endpoint in identity.endpoints():
+        if endpoint.service_id not in volumes:
+            identity.put(f"/OS-EP-FILTER/projects/{project.id}/endpoints/{endpoint.id}").raise_for_status()
+    file = folder / "bare.yaml"
+    auth = {**real.config["auth"], "username": name, "project_name": name}
+    file.write_text(yaml.safe_dump({"clouds": {real.cloud: {**real.config, "auth": auth}}}))
+    try:
+        yield file
+    finally:
+        identity.delete_user(user)
+        identity.delete_project(project)
+
+
 def _runs(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 

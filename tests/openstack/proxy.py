@@ -144,8 +144,8 @@ class FaultProxy:
             case "empty_lists" if method == "GET" and re.search(
                 r"/(detail|ports|floatingips|security-groups|os-keypairs)$", path.partition("?")[0]
             ):
-                key = {"detail": "servers", "security-groups": "security_groups", "os-keypairs": "keypairs"}
-                last = path.partition("?")[0].rpartition("/")[2]
+                key = {"security-groups": "security_groups", "os-keypairs": "keypairs"}
+                last = path.partition("?")[0].removesuffix("/detail").rpartition("/")[2]
                 return self._answer(request, 200, json.dumps({key.get(last, last): []}).encode(), {})
             case name if fault is not None and name in REFUSALS:
                 status, words = REFUSALS[name]

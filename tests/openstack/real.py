@@ -13,7 +13,15 @@ from urllib.parse import urlsplit
 import openstack
 import yaml
 
-MADE = {"servers": "POST /servers 202", "ports": "POST /ports 201", "addresses": "POST /floatingips 201"}
+MADE = {
+    "servers": "POST /servers 202",
+    "ports": "POST /ports 201",
+    "addresses": "POST /floatingips 201",
+    "volumes": "POST /volumes 202",
+}
+NOVAS = ("/os-quota-sets/", "quota_set", {"force": True})
+"""Where quotas are, under which key, and what lets one be below what is in use."""
+NEUTRONS, CINDERS = ("/quotas/", "quota", {}), ("/os-quota-sets/", "quota_set", {})
 
 
 class Real:
@@ -50,11 +58,11 @@ class Real:
 
     def endpoint(self, service: str) -> str:
         """Scheme, host and port of a service."""
-        there = urlsplit(self.sdk.compute.get_endpoint() if service == "compute" else self.sdk.network.get_endpoint())
+        there = urlsplit(getattr(self.sdk, service).get_endpoint())
         return f"{there.scheme}://{there.netloc}"
 
     def inventory(self) -> dict[str, list[Any]]:
-        """All that this project has, straight from Nova and Neutron. The default group and the router's port came with it."""
+        """All that this project has, straight from the services. The default group and the router's port came with it."""
         net = self.sdk.network
         return {
             "servers": list(self.sdk.compute.servers(details=True)),
@@ -62,6 +70,7 @@ class Real:
             "addresses": list(net.ips(project_id=self.project)),
             "groups": [g for g in net.security_groups(project_id=self.project) if g.name != "default"],
             "keys": list(self.sdk.compute.keypairs()),
+            "volumes": list(self.sdk.block_storage.volumes(details=True)),
         }
 
     def total(self) -> dict[str, int]:
@@ -89,6 +98,16 @@ class Real:
             self.sdk.network.delete_security_group(group, ignore_missing=True)
         for key in there["keys"]:
             self.sdk.compute.delete_keypair(key, ignore_missing=True)
+        for volume in there["volumes"]:
+            self.free(volume.id)
+            self.sdk.block_storage.delete_volume(volume, ignore_missing=True)
+        if there["volumes"]:
+            self.until(lambda: not self.inventory()["volumes"])
+
+    def free(self, volume: str, status: str = "available") -> None:
+        """Whatever state it is in: an administrator says that it is in this one, and on no server."""
+        state = {"status": status, "attach_status": "detached"}
+        self.admin.block_storage.post(f"/volumes/{volume}/action", json={"os-reset_status": state})
 
     def until(self, check: Callable[[], Any], seconds: float = 240) -> Any:
         """Wait for something that the cloud is at work on; AssertionError if it does not come."""
@@ -99,11 +118,13 @@ class Real:
         return found
 
     def quiet(self) -> None:
-        """Wait until Nova has nothing in hand."""
+        """Wait until Nova and Cinder have nothing in hand."""
         busy = ("BUILD", "RESIZE", "REBOOT")
 
         def idle() -> bool:
-            return all(s.status not in busy and not s.task_state for s in self.sdk.compute.servers(details=True))
+            volumes = self.sdk.block_storage.volumes(details=True)
+            done = all(s.status not in busy and not s.task_state for s in self.sdk.compute.servers(details=True))
+            return done and all(volume.status == "in-use" or not volume.status.endswith("ing") for volume in volumes)
 
         self.until(idle)
 
@@ -118,14 +139,14 @@ class Real:
 
     @contextmanager
     def quota(self, **limits: int) -> Iterator[None]:
-        """Other quotas of the project, for a while. `port` is Neutron's, the others are Nova's."""
-        tables = {self.admin.compute: ("/os-quota-sets/", "quota_set"), self.admin.network: ("/quotas/", "quota")}
+        """Other quotas of the project, for a while. `port` is Neutron's, `volumes` and `gigabytes` are Cinder's."""
+        a = self.admin
+        special = {"port": (a.network, NEUTRONS), "volumes": (a.block_storage, CINDERS), "gigabytes": (a.block_storage, CINDERS)}
         before = []
-        for service, (path, key) in tables.items():
-            wanted = {name: limit for name, limit in limits.items() if (name == "port") is (key == "quota")}
+        for service, (path, key, force) in ((a.compute, NOVAS), (a.network, NEUTRONS), (a.block_storage, CINDERS)):
+            wanted = {name: limit for name, limit in limits.items() if special.get(name, (a.compute, NOVAS))[0] is service}
             if wanted:
                 now = service.get(path + self.project).json()[key]
-                force = {} if key == "quota" else {"force": True}  # also below what is in use
                 before.append((service, path, {key: {name: now[name] for name in wanted} | force}))
                 service.put(path + self.project, json={key: wanted | force}).raise_for_status()
         try:
@@ -140,7 +161,7 @@ class Real:
 
     def yaml_for(self, path: Path, overrides: Mapping[str, str], **auth: str) -> Path:
         """A clouds.yaml that leads through proxies (service → URL), and asks for retries that must not be made."""
-        versions = {"compute": "/v2.1", "network": "/v2.0"}
+        versions = {"compute": "/v2.1", "network": "/v2.0", "block_storage": "/v3"}
         extra: dict[str, Any] = {f"{name}_endpoint_override": url + versions.get(name, "") for name, url in overrides.items()}
         for name in overrides:  # what would send a POST twice, were it obeyed
             extra |= {f"{name}_connect_retries": 3, f"{name}_status_code_retries": 3}

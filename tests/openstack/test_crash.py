@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.support.world import intents, settled
 
 pytestmark = pytest.mark.timeout(900)
 NAME = "swept"
+VOLUMES: dict[str, Any] = {"rootVolume": {"sizeGiB": 1}, "additionalBlockDevices": [{"name": "data", "sizeGiB": 1}]}
 CHANGED = [{"key": "role", "value": "head"}]
 Deed = Callable[[CloudWorld], Awaitable[object]]
 
@@ -31,6 +33,14 @@ async def _change(world: CloudWorld) -> object:
     return await world.edit(NAME, serverMetadata=CHANGED, flavor={"filter": {"name": "m1.small"}})
 
 
+async def _create_with_volumes(world: CloudWorld) -> object:
+    return await world.create(NAME, **VOLUMES) if await world.get(NAME) is None else None
+
+
+async def _change_volumes(world: CloudWorld) -> object:
+    return await world.edit(NAME, additionalBlockDevices=[{"name": "data", "sizeGiB": 2}])
+
+
 async def _delete(world: CloudWorld) -> object:
     return await world.delete(NAME) if await world.get(NAME) is not None else None
 
@@ -41,6 +51,12 @@ SCENARIOS: dict[str, tuple[Deed | None, Deed, int]] = {
     "delete": (_create, _delete, 14),
 }
 """What was done before, what is done, and how many points the sweep has tests for."""
+ON_VOLUMES: dict[str, tuple[Deed | None, Deed, int]] = {
+    "create-volumes": (None, _create_with_volumes, 0),
+    "change-volumes": (_create_with_volumes, _change_volumes, 0),
+    "delete-volumes": (_create_with_volumes, _delete, 0),
+}
+"""These are killed at their calls alone."""
 EVERY = [
     (name, f"{number}:{phase}")
     for name, row in SCENARIOS.items()
@@ -63,6 +79,16 @@ CALLS = [
 ]
 """Metadata, resize and confirmation are the three updates of a change."""
 MADE = {"servers": 1, "ports": 1, "addresses": 1}
+MADE_WITH_VOLUMES = {"servers": 1, "ports": 1, "volumes": 2}
+VOLUME_CALLS = [
+    ("create-volumes", "@create volume/root:sent"),
+    ("create-volumes", "@create volume/data-data:sent"),
+    ("create-volumes", "@update server:sent"),
+    ("change-volumes", "@update volume/data-data:sent"),
+    ("delete-volumes", "@delete volume/data-data:sent"),
+    ("delete-volumes", "@delete volume/root:sent"),
+]
+"""The one update of a create is what plugs the volume in."""
 
 
 @pytest.fixture
@@ -78,7 +104,7 @@ async def play(world: CloudWorld, scenario: str, env: dict[str, str]) -> tuple[s
 
     Returns the Machine's UID, and how often the daemon died.
     """
-    before, deed, _ = SCENARIOS[scenario]
+    before, deed, _ = (SCENARIOS | ON_VOLUMES)[scenario]
     uid, deaths = "", 0
     if before is not None:
         await before(world)
@@ -100,7 +126,7 @@ async def play(world: CloudWorld, scenario: str, env: dict[str, str]) -> tuple[s
                 await asyncio.sleep(0.05)
                 continue
             uid = obj["metadata"]["uid"] if obj else uid
-            if (obj is None) if scenario == "delete" else (obj is not None and settled(obj) and current(obj)):
+            if (obj is None) if scenario.startswith("delete") else (obj is not None and settled(obj) and current(obj)):
                 return uid, deaths
             await asyncio.sleep(0.05)
 
@@ -114,8 +140,21 @@ async def test_a_crash_at_a_call_changes_nothing_in_the_end(world, real, scenari
     before = real.made()
     uid, deaths = await play(world, scenario, {"ANNEAL_CRASH_AT": point})
     assert deaths == 1
-    assert {table: count - before[table] for table, count in real.made().items()} == MADE
+    assert {table: count - before[table] for table, count in real.made().items() if count != before[table]} == MADE
     await _judge(world, real, scenario, uid)
+
+
+@pytest.mark.parametrize(("scenario", "point"), VOLUME_CALLS, ids=["-".join(row) for row in VOLUME_CALLS])
+async def test_a_crash_at_a_call_leaves_no_volume_behind(world, real, scenario, point):
+    """Killed while Cinder, or Nova for it, does what it was asked for: each volume once, of the wanted size, or none."""
+    before = real.made()
+    uid, deaths = await play(world, scenario, {"ANNEAL_CRASH_AT": point})
+    assert deaths == 1
+    made = {table: count - before[table] for table, count in real.made().items() if count != before[table]}
+    assert made == MADE_WITH_VOLUMES
+    await _judge(world, real, scenario, uid, MADE_WITH_VOLUMES)
+    sizes = sorted(volume.size for volume in real.inventory()["volumes"])
+    assert sizes == {"create-volumes": [1, 1], "change-volumes": [1, 2], "delete-volumes": []}[scenario]
 
 
 @pytest.mark.slow
@@ -136,12 +175,13 @@ async def test_a_crash_anywhere_changes_nothing_in_the_end(world, real, scenario
     await _judge(world, real, scenario, uid)
 
 
-async def _judge(world: CloudWorld, real: Real, scenario: str, uid: str) -> None:
+async def _judge(world: CloudWorld, real: Real, scenario: str, uid: str, expected: dict[str, int] = MADE) -> None:
     """By the cloud's own lists: one of each, or nothing; and nothing that is nobody's."""
     there = {table: len(things) for table, things in of_uid(real, uid).items() if things}
-    assert there == ({} if scenario == "delete" else MADE)
+    gone = scenario.startswith("delete")
+    assert there == ({} if gone else expected)
     assert real.total() == there
-    if scenario != "delete":
+    if not gone:
         obj = await world.get(NAME)
         assert obj is not None
         assert intents(obj) == []

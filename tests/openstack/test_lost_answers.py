@@ -48,7 +48,11 @@ async def test_servers_that_fail_share_one_port_and_one_address(world, real):
     spec = {"remediation": {"maxRetry": 2, "retryPeriodSeconds": 0}}
     await world.create("a", spec=spec, ports=2, floatingIP={}, serverMetadata=fake(fail="spawn"))
     await world.until("a", lambda o: because("ServerFailed")(o) and "replaced 2 times" in message(o))
-    assert {name: count - before[name] for name, count in real.made().items()} == {"servers": 3, "ports": 2, "addresses": 1}
+    assert {name: count - before[name] for name, count in real.made().items() if count != before[name]} == {
+        "servers": 3,
+        "ports": 2,
+        "addresses": 1,
+    }
     ports = {port.id for port in (await world.of("a"))["ports"]}
     await world.edit("a", serverMetadata=[], userData="#cloud-config\n{}")
     await world.ready("a")

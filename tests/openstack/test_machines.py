@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.openstack.harness import PUBLIC
+from tests.openstack.project import without_block_storage
 from tests.openstack.real import Real
 from tests.openstack.world import NET, PATIENCE, CloudWorld, of_uid, running
 from tests.support.daemon import DaemonProcess, condition_of
@@ -137,13 +140,20 @@ async def test_what_is_detached_stays(world: CloudWorld, real: Real) -> None:
     real.clear()
 
 
-async def test_volumes_are_refused_in_clear_words_where_there_is_no_block_storage(world: CloudWorld, real: Real) -> None:
-    """This cloud has no Cinder: the message says so, and nothing is made; without the volume it goes on."""
-    await world.create("a", rootVolume={"sizeGiB": 1})
-    said = await world.until(
-        "a", lambda o: condition_of(o, "Ready").get("status") in ("False", "Unknown") and "catalogue" in message(o)
-    )
-    assert "no such service" in message(said)
-    assert "servers" not in real.total()
-    await world.edit("a", rootVolume=None)
-    await world.ready("a")
+async def test_volumes_are_refused_in_clear_words_where_there_is_no_block_storage(
+    world: CloudWorld, real: Real, tmp_path: Path
+) -> None:
+    """A catalogue without Cinder: the message says so, and nothing is made; without the volume it goes on."""
+    with without_block_storage(real, tmp_path) as clouds:
+        bare = replace(world, clouds=clouds)
+        await bare.create("a", ports=0, rootVolume={"sizeGiB": 1})
+        said = await bare.until(
+            "a", lambda o: condition_of(o, "Ready").get("status") in ("False", "Unknown") and "catalogue" in message(o)
+        )
+        assert "no such service" in message(said)
+        assert not said["status"].get("providerID")
+        await bare.edit("a", rootVolume=None)
+        await bare.ready("a")
+        await bare.delete("a")
+        await bare.gone("a")
+    assert real.total() == {}

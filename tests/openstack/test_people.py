@@ -49,7 +49,7 @@ async def test_what_was_deleted_is_made_anew_once(world, real):
     after = await world.of("a")
     for table in ("ports", "addresses"):
         assert [thing.id for thing in after[table]] == [thing.id for thing in before[table]]
-    assert {name: count - made[name] for name, count in real.made().items()} == {"servers": 1, "ports": 0, "addresses": 0}
+    assert {name: count - made[name] for name, count in real.made().items() if count != made[name]} == {"servers": 1}
 
 
 async def test_another_size_by_hand_is_taken_back(world, real):

@@ -120,7 +120,9 @@ def orphans(real: Real) -> list[str]:
 
 
 def _words(thing: Any) -> list[str]:
-    return [*(getattr(thing, "tags", None) or ()), *(getattr(thing, "description", None) or "").split()]
+    pairs = getattr(thing, "metadata", None) or {}
+    words = [f"{key}={value}" for key, value in pairs.items()] if isinstance(pairs, Mapping) else []
+    return [*(getattr(thing, "tags", None) or ()), *(getattr(thing, "description", None) or "").split(), *words]
 
 
 def posts(proxies: Mapping[str, FaultProxy], path: str) -> int:
