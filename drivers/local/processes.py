@@ -37,8 +37,8 @@ def kill(process: Mapping[str, Any], folder: Path) -> None:
 def leftovers(folder: Path) -> list[int]:
     """The processes of the unit, whoever their parent is by now: they carry its mark in their environment.
 
-    A program that gives itself a title (Ray's agents do) writes it over its environment. Such a one is known by its session,
-    which is that of the unit's own process.
+    A program that gives itself a title (Ray's agents do) writes it over its environment, and one that is ending has none
+    any more. Such a one is known by its session, which is that of the unit's own process.
     """
     mark = f"\0ANNEAL_UNIT={folder}\0".encode()
     process = (read_json(folder / "unit.json") or {}).get("process") or {}
@@ -49,15 +49,15 @@ def leftovers(folder: Path) -> list[int]:
             continue
         with contextlib.suppress(OSError):
             environment = b"\0" + Path(f"/proc/{pid}/environ").read_bytes() + b"\0"
-            ours = mark in environment or (_titled(environment) and os.getsid(pid) == session)
+            ours = mark in environment or (not _says_variables(environment) and os.getsid(pid) == session)
             if ours and start_ticks(pid) is not None:
                 found.append(pid)
     return found
 
 
-def _titled(environment: bytes) -> bool:
-    """Whether something else stands where the environment began: variables have an equals sign."""
-    return len(environment) > 2 and b"=" not in environment[1:].partition(b"\0")[0]
+def _says_variables(environment: bytes) -> bool:
+    """Whether it is an environment, not a title written over it or nothing at all: variables have an equals sign."""
+    return b"=" in environment[1:].partition(b"\0")[0]
 
 
 def _signal(process: Mapping[str, Any], number: signal.Signals) -> None:
