@@ -1,10 +1,10 @@
-"""What the services of a cloud mean by the status of an answer that is not 2xx. Pure."""
+"""What the services of a cloud mean by the status of an answer that is not 2xx, and what lies below an error. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from drivers.contract import (
     Ambiguous,
@@ -76,3 +76,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except (KeyError, ValueError):
         return None
     return max(0.0, min(seconds, 3600.0)) if math.isfinite(seconds) else None
+
+
+def chain(error: BaseException | None) -> list[BaseException]:
+    """The error and all that it was made from: causes, contexts, and what requests and urllib3 keep in `args` and `reason`."""
+    found: list[BaseException] = []
+    todo: list[Any] = [error]
+    while todo and len(found) < 20:
+        link = todo.pop(0)
+        if not isinstance(link, BaseException) or link in found:
+            continue
+        found.append(link)
+        todo += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
+    return found

@@ -18,7 +18,7 @@ from drivers.swarm.served import Service
 from reconciler.client import Client, Object, ours
 from reconciler.engine.clock import Clock
 from reconciler.kinds.model_deployment import ModelDeploymentKind
-from reconciler.kinds.swarm_letters import ANNOTATION, Request
+from reconciler.kinds.swarm.letters import ANNOTATION, Request
 from specs.model_deployment import ModelDeployment
 
 DEPLOYMENTS = ours("modeldeployments")

@@ -17,7 +17,7 @@ from drivers.contract import (
     InvalidConfiguration,
     Unreachable,
 )
-from drivers.httperrors import LONGEST, Advice, refusal
+from drivers.httperrors import LONGEST, Advice, chain, refusal
 
 QUOTA = re.compile(r"quota|maximum number of .* exceeded|limit exceeded|no more (ip )?addresses", re.IGNORECASE)
 """What Nova (403), Neutron (409) and Cinder (413) say of a quota. A policy is 403 too: only the text tells them apart."""
@@ -88,8 +88,7 @@ def unanswered(doing: str, error: BaseException, *, mutating: bool, secrets: tup
 
     keystoneauth calls a read that timed out a ConnectTimeout: only the exception that it was made from says otherwise.
     """
-    chain = _chain(error)
-    kinds = [type(link).__name__ for link in chain]
+    kinds = [type(link).__name__ for link in chain(error)]
     text = said(str(error).encode(), secrets)
     if UNTRUSTED.intersection(kinds) or "TLS CA certificate bundle" in text:
         return CertificateInvalid(f"cannot {doing}: its certificate is not trusted: {text}; nothing was sent, {ADVICE}")
@@ -104,16 +103,3 @@ def unanswered(doing: str, error: BaseException, *, mutating: bool, secrets: tup
     if mutating:
         return Ambiguous(f"cannot {doing}: the answer was lost ({text}); whether it took place is unknown, looking again")
     return Unreachable(f"cannot {doing}: no answer ({text}); asking again")
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and all that it was made from: causes, contexts, and what requests and urllib3 keep in `args` and `reason`."""
-    found: list[BaseException] = []
-    todo: list[Any] = [error]
-    while todo and len(found) < 20:
-        link = todo.pop(0)
-        if not isinstance(link, BaseException) or link in found:
-            continue
-        found.append(link)
-        todo += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
-    return found

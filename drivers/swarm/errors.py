@@ -17,8 +17,8 @@ from drivers.contract import (
     RateLimited,
     Unreachable,
 )
+from drivers.httperrors import LONGEST, chain
 
-LONGEST = 500
 JOIN_TOKEN = re.compile(r"SWMTKN-[-0-9a-zA-Z]+")
 URL_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -71,14 +71,4 @@ def unsent(error: BaseException | None) -> bool:
     """Whether this failure of a connection happened before the request was sent: nobody listens there, or not to us."""
     before = (ConnectionRefusedError, FileNotFoundError, PermissionError, NotADirectoryError)
     names = {"NewConnectionError", "ConnectTimeoutError", "ConnectTimeout", "NameResolutionError", "SSLCertVerificationError"}
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        one = todo.pop()
-        if not isinstance(one, BaseException) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, before) or type(one).__name__ in names:
-            return True
-        todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-    return False
+    return any(isinstance(link, before) or type(link).__name__ in names for link in chain(error))

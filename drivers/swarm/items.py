@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from drivers.swarm import tags
 from drivers.swarm.client import Api, Docker
 from drivers.swarm.parcels import Parcels, content_of, pointer_of
 from drivers.swarm.served import Item
+
+REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class ItemDriver:
         self.name = f"swarm/{shelf.singular}@{docker.name}"
         self._docker, self._shelf, self._installation, self._parcels = docker, shelf, installation, parcels
         self._given: Mapping[str, str] = {}
+        self._removed: deque[str] = deque(maxlen=REMEMBERED)
+        """Ids that the Swarm has removed. An engine goes on to list a network until the last container in it has stopped."""
         self._shared: SharedList[Item] = SharedList(self._everything, self._of_owner, self._by_id, alone=0)
 
     def with_given(self, given: Mapping[str, str]) -> ItemDriver:
@@ -97,6 +102,7 @@ class ItemDriver:
         """See the contract. One that is in use refuses: Conflict. What a model's config pointed to is removed after it."""
         row = await self._docker.look(f"look up {ref}", lambda api: self._shelf.look(api, ref)) if self._parcels else None
         await self._docker.remove(f"delete {self._shelf.singular} {ref}", lambda api: self._shelf.remove(api, ref))
+        self._removed.append(ref)
         if self._parcels and row and pointer_of(row):
             await self._parcels.prune(content_of(row))
 
@@ -119,9 +125,12 @@ class ItemDriver:
         return await self._listed(f"list {self._shelf.singular}s of {owner.name}", tags.of_owner(owner))
 
     async def _listed(self, doing: str, filters: Mapping[str, Sequence[str]]) -> list[Thing[Item]]:
-        return [_thing(row) for row in await self._docker.read(doing, lambda api: self._shelf.list(api, dict(filters)))]
+        rows = await self._docker.read(doing, lambda api: self._shelf.list(api, dict(filters)))
+        return [thing for thing in map(_thing, rows) if thing.ref not in self._removed]
 
     async def _by_id(self, ref: str) -> Thing[Item] | None:
+        if ref in self._removed:
+            return None
         row = await self._docker.look(f"look up {self._shelf.singular} {ref}", lambda api: self._shelf.look(api, ref))
         return None if row is None else _thing(row)
 

@@ -30,6 +30,8 @@ class Task:
     """What went wrong, in Docker's words."""
     code: int | None = None
     """The exit code, once it has ended by itself."""
+    lost: bool = False
+    """Whether its node is down: nobody will hear of its end before that is back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,17 @@ class Service:
     @property
     def running(self) -> tuple[Task, ...]:
         """The tasks that answer, of the specification as it is now."""
-        return tuple(t for t in self.tasks if t.current and t.desired == "running" and t.state == "running")
+        return tuple(t for t in self.answering if t.current)
+
+    @property
+    def answering(self) -> tuple[Task, ...]:
+        """The tasks that answer, of whatever specification: those of before an update do until it has taken their place."""
+        return tuple(t for t in self.tasks if t.desired == "running" and t.state == "running")
 
     @property
     def outdated(self) -> bool:
-        """Whether a task of an older specification is still there."""
-        return any(not t.current and t.state not in ENDED for t in self.tasks)
+        """Whether a task of an older specification is still there, on a node that is."""
+        return any(not t.current and t.state not in ENDED and not t.lost for t in self.tasks)
 
     @property
     def broken(self) -> tuple[Task, ...]:
@@ -72,6 +79,12 @@ class Service:
         """The job's task, once it has ended."""
         done = [t for t in self.tasks if t.current and (t.state in BROKEN or t.state == "complete")]
         return max(done, key=lambda t: t.since, default=None)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a job is on a node that is down and has not told its result: Docker does not move it."""
+        mine = [task for task in self.tasks if task.current]
+        return bool(mine) and all(task.lost for task in mine) and not self.output
 
     @property
     def labels(self) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -94,11 +94,14 @@ class ServiceDriver:
         tasks: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for task in found:
             tasks[task["ServiceID"]].append(task)
-        return [await self._thing(row, tasks[row["ID"]]) for row in rows]
+        nodes = await self._docker.read("list nodes", lambda api: api.nodes())
+        down = frozenset(node["ID"] for node in nodes if node["Status"]["State"] == "down")
+        return [await self._thing(row, tasks[row["ID"]], down) for row in rows]
 
-    async def _thing(self, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Thing[Service]:
+    async def _thing(self, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], down: frozenset[str]) -> Thing[Service]:
         spec = row["Spec"]
-        tasks = tuple(sorted((task_of(each, spec["TaskTemplate"]) for each in rows), key=lambda task: task.since))
+        found = (task_of(each, spec["TaskTemplate"], down) for each in rows)
+        tasks = tuple(sorted(found, key=lambda task: task.since))
         output: Mapping[str, Any] = {}
         words = ""
         is_job = "ReplicatedJob" in (spec.get("Mode") or {})
@@ -138,8 +141,8 @@ class ServiceDriver:
         return text
 
 
-def task_of(row: Mapping[str, Any], template: Mapping[str, Any]) -> Task:
-    """A task as we see it, beside the template that its service has now."""
+def task_of(row: Mapping[str, Any], template: Mapping[str, Any], down: Container[str] = ()) -> Task:
+    """A task as we see it, beside the template that its service has now, and the nodes that are down."""
     status = row.get("Status") or {}
     made = row.get("Spec") or {}
     same = all(made.get(name) == template.get(name) for name in MADE_OF)
@@ -148,6 +151,7 @@ def task_of(row: Mapping[str, Any], template: Mapping[str, Any]) -> Task:
         id=row["ID"], state=str(status.get("State", "")), desired=str(row.get("DesiredState", "")), current=same,
         since=_seconds(str(status.get("Timestamp") or row.get("CreatedAt") or "")), node=str(row.get("NodeID", "")),
         message=str(status.get("Err") or ""), code=inside.get("ExitCode"),
+        lost=row.get("NodeID") in down,
     )  # fmt: skip
 
 

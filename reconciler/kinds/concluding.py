@@ -8,8 +8,7 @@ from typing import Any
 
 from drivers.contract import Plan, Stop, Wait
 from reconciler.engine.clock import to_text
-from reconciler.kinds.rollout import Row, Trial, View
-from reconciler.kinds.telling import why_failed
+from reconciler.kinds.rollout import Row, Trial, View, why_failed
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 

@@ -21,14 +21,17 @@ from drivers.swarm.stack import Stacks
 from reconciler.client import SECRETS, ours
 from reconciler.engine.clock import from_text, to_text
 from reconciler.engine.kind import Reference, Verdict
-from reconciler.kinds import common, processes, serving, swarm_deployment, swarm_judging, swarm_telling
-from reconciler.kinds.concluding import concluded, most_urgent, nothing_left, troubles
+from reconciler.kinds import common, processes, serving, telling
+from reconciler.kinds.concluding import most_urgent, nothing_left, troubles
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.local import Local
 from reconciler.kinds.progress import last_words
 from reconciler.kinds.rollout import REFERENCES, Row, Trial, View, view
 from reconciler.kinds.scoring import score
-from reconciler.kinds.telling import available, line, promoted, taken_back, tried_out
+from reconciler.kinds.swarm import deployment as swarm_deployment
+from reconciler.kinds.swarm import judging as swarm_judging
+from reconciler.kinds.swarm import telling as swarm_telling
+from reconciler.kinds.telling import Picture
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 from specs.references import CredentialsRef
@@ -138,7 +141,7 @@ class ModelDeploymentKind:
                 waits.append(doing)
         if waits:
             return most_urgent(waits)
-        return Done(line(obj, folder, there, seen))
+        return Done(telling.line(_picture(obj, folder, seen)))
 
     def teardown(self, obj: ModelDeployment, seen: Seen, now: datetime) -> Plan:
         """The web app first, so that nothing new comes in; then the workers; then the folder."""
@@ -157,38 +160,14 @@ class ModelDeploymentKind:
         """Where it answers, what it serves, what was served."""
         if obj.spec.swarm is not None:
             return swarm_telling.status(obj, seen, plan)
-        folder, there = serving.folder_of(seen), view(obj, seen)
-        trial = _trial(there, seen)
-        rows = [concluded(row, there, plan, obj, trial) for row in there.rows]
-        out: dict[str, Any] = {"revisions": rows}
-        if there.choice.challenger is not None:
-            out["challenger"] = there.choice.challenger
-        if folder is None:
-            return out
-        out["url"] = serving.url(obj, folder)
-        if (row := there.serving) is not None:
-            replicas = obj.spec.predictor.min_replicas
-            ready = serving.workers_ready(folder, seen, row["revision"], replicas)
-            out |= {"revision": row["revision"], "digest": row["digest"], "modelVersion": row.get("modelVersion")}
-            out |= {"replicas": replicas, "readyReplicas": ready}
-        return out
+        return telling.status(_picture(obj, serving.folder_of(seen), seen), plan)
 
     def verdicts(self, obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
         """Ready, Available, Preflight, Promoted, RolledBack."""
         if obj.spec.swarm is not None:
             yield from swarm_telling.verdicts(obj, seen, plan)
             return
-        folder, there = serving.folder_of(seen), view(obj, seen)
-        up = folder is not None and available(obj, folder, there, seen)
-        said = line(obj, folder, there, seen) if up and folder is not None else ""
-        if said and isinstance(plan, Wait | Stop):
-            said = f"{said}; {plan.message}"
-        ready = Verdict("Ready", "True", Reason.AVAILABLE, said) if up else common.ready(seen, plan, Reason.AVAILABLE)
-        yield ready
-        yield Verdict("Available", ready.status, ready.reason, ready.message)
-        yield tried_out(there, _trial(there, seen), plan)
-        yield promoted(obj, there, seen)
-        yield taken_back(there)
+        yield from telling.verdicts(_picture(obj, serving.folder_of(seen), seen), plan)
 
     # --- what there is to see to, the most urgent first ----------------------------------------------------------------
 
@@ -314,6 +293,17 @@ def _hangs_or_dies(unit: Unit, obj: ModelDeployment, now: datetime) -> str:
 def _troubles(unit: Unit) -> str:
     """Why a model must not serve; empty if it may."""
     return troubles(unit.outputs.get("result.json"), f"{unit.how_it_ended}: {last_words(unit)}")
+
+
+def _picture(obj: ModelDeployment, folder: Folder | None, seen: Seen) -> Picture:
+    """Where it answers, how many workers, whether requests are answered."""
+    there = view(obj, seen)
+    trial, serves, replicas = _trial(there, seen), there.serving, obj.spec.predictor.min_replicas
+    if folder is None:
+        return Picture(obj, there, seen, trial, "", 0, available=False)
+    ready = serving.workers_ready(folder, seen, serves["revision"], replicas) if serves is not None else 0
+    up = serves is not None and serving.web_ready(folder, seen) and (replicas == 0 or ready > 0)
+    return Picture(obj, there, seen, trial, serving.url(obj, folder), ready, up)
 
 
 def _trial(there: View, seen: Seen) -> Trial | None:

@@ -17,7 +17,7 @@ from reconciler.kinds.model_deployment import ModelDeploymentKind
 from reconciler.kinds.model_version import ModelVersionKind
 from reconciler.kinds.providers import Providers
 from reconciler.kinds.ray_cluster import RayClusterKind
-from reconciler.kinds.swarm_cluster import SwarmClusterKind
+from reconciler.kinds.swarm.cluster import SwarmClusterKind
 from training.runid import code_digest
 
 

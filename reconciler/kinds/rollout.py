@@ -88,8 +88,8 @@ def view(obj: ModelDeployment, seen: Seen) -> View:
     for row in rows:
         if row["state"] == "Pending" and row is not target:
             row["state"] = "Superseded"
-    limit = obj.spec.revision_history_limit
-    kept = [row for row in rows[:-limit] if row is serving or row is target] + rows[-limit:]
+    limit, before = obj.spec.revision_history_limit, table(seen).get("previous")  # which may have the requests back
+    kept = [row for row in rows[:-limit] if row is serving or row is target or row["revision"] == before] + rows[-limit:]
     return View(tuple(kept), serving, target, choice)
 
 
@@ -256,3 +256,8 @@ def beats(challenger: str | None, incumbent: str | None, maximize: bool, margin:
         return True
     gain = float(challenger) - float(incumbent) if maximize else float(incumbent) - float(challenger)
     return gain >= margin - 1e-12
+
+
+def why_failed(row: Row) -> Reason:
+    """What failed of a revision."""
+    return Reason(row.get("reason") or Reason.PREFLIGHT_FAILED)

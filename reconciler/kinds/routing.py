@@ -7,7 +7,7 @@ from typing import Any
 
 from drivers.contract import Seen
 from reconciler.kinds.serving import folder_of
-from reconciler.kinds.swarm_serving import table_of
+from reconciler.kinds.swarm.serving import table_of
 
 Table = Mapping[str, Any]
 

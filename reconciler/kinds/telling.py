@@ -1,14 +1,18 @@
-"""What is said of a ModelDeployment: one line, and its conditions. Pure."""
+"""What is said of a ModelDeployment, on whatever it runs: its status, one line, its conditions. Pure."""
 
 from __future__ import annotations
 
-from drivers.contract import Plan, Seen, Wait
-from drivers.local.folders import Folder
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.contract import Plan, Seen, Stop, Wait
 from drivers.objects import LiveObject
 from reconciler.engine.events import ON_THE_WAY
 from reconciler.engine.kind import Verdict
-from reconciler.kinds import common, serving
-from reconciler.kinds.rollout import REFERENCES, Row, Trial, View
+from reconciler.kinds import common
+from reconciler.kinds.concluding import concluded
+from reconciler.kinds.rollout import REFERENCES, Row, Trial, View, why_failed
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -16,25 +20,60 @@ WORTH_SAYING = (Reason.NOT_BETTER, Reason.AWAITS_PROMOTION, Reason.DEPENDENCY_NO
 """Why the newest model is not served, beside a model that is."""
 
 
-def available(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> bool:
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is seen of a deployment, on whatever it runs."""
+
+    obj: ModelDeployment
+    there: View
+    seen: Seen
+    trial: Trial | None
+    url: str
+    """Where requests are answered; empty while that is not known."""
+    ready: int
+    """Workers of the revision that serves which answer."""
+    available: bool
     """Whether requests are answered."""
-    if there.serving is None or not serving.web_ready(folder, seen):
-        return False
-    replicas = obj.spec.predictor.min_replicas
-    return replicas == 0 or serving.workers_ready(folder, seen, there.serving["revision"], replicas) > 0
 
 
-def line(obj: ModelDeployment, folder: Folder, there: View, seen: Seen) -> str:
+def status(picture: Picture, plan: Plan) -> dict[str, Any]:
+    """Where it answers, what it serves, what was served."""
+    obj, there = picture.obj, picture.there
+    out: dict[str, Any] = {"revisions": [concluded(row, there, plan, obj, picture.trial) for row in there.rows]}
+    if there.choice.challenger is not None:
+        out["challenger"] = there.choice.challenger
+    if picture.url:
+        out["url"] = picture.url
+    if (row := there.serving) is not None:
+        out |= {"revision": row["revision"], "digest": row["digest"], "modelVersion": row.get("modelVersion")}
+        out |= {"replicas": obj.spec.predictor.min_replicas, "readyReplicas": picture.ready}
+    return out
+
+
+def verdicts(picture: Picture, plan: Plan) -> Iterable[Verdict]:
+    """Ready, Available, Preflight, Promoted, RolledBack."""
+    there = picture.there
+    said = line(picture) if picture.available else ""
+    if said and isinstance(plan, Wait | Stop):
+        said = f"{said}; {plan.message}"
+    ready = Verdict("Ready", "True", Reason.AVAILABLE, said) if said else common.ready(picture.seen, plan, Reason.AVAILABLE)
+    yield ready
+    yield Verdict("Available", ready.status, ready.reason, ready.message)
+    yield tried_out(there, picture.trial, plan)
+    yield promoted(picture.obj, there, picture.seen)
+    yield taken_back(there)
+
+
+def line(picture: Picture) -> str:
     """One line: where, what, how many; and what became of the newest model, where it is not that."""
-    if there.serving is None:
-        return serving.url(obj, folder)
-    replicas, number = obj.spec.predictor.min_replicas, there.serving["revision"]
-    ready = serving.workers_ready(folder, seen, number, replicas)
-    parts = [f"{serving.url(obj, folder)}, revision {number}, {ready}/{replicas} workers"]
-    return "; ".join([*parts, *note(obj, there, seen)])
+    row = picture.there.serving
+    if row is None:
+        return picture.url
+    workers = f"{picture.ready}/{picture.obj.spec.predictor.min_replicas} workers"
+    return "; ".join([f"{picture.url}, revision {row['revision']}, {workers}", *_note(picture.obj, picture.there, picture.seen)])
 
 
-def note(obj: ModelDeployment, there: View, seen: Seen) -> list[str]:
+def _note(obj: ModelDeployment, there: View, seen: Seen) -> list[str]:
     """What became of the newest model, where it is not the one that is served."""
     parts = []
     if failed := there.failed:
@@ -100,11 +139,6 @@ def tried_out(there: View, trial: Trial | None, plan: Plan) -> Verdict:
     golden = found.get("golden") or {}
     said = f"{golden.get('checked')} golden rows, {found.get('engine')}" + (f", {latency:.2g} ms a row" if latency else "")
     return Verdict("Preflight", "True", Reason.PREFLIGHT_PASSED, said)
-
-
-def why_failed(row: Row) -> Reason:
-    """What failed of a revision."""
-    return Reason(row.get("reason") or Reason.PREFLIGHT_FAILED)
 
 
 def _sources(seen: Seen) -> list[LiveObject]:

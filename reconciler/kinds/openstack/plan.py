@@ -3,7 +3,7 @@
 A reader sees every state of a server here, and what is done about it:
 
     BUILD → wait, or replace after nodeStartupTimeoutSeconds · ACTIVE → compare
-    ERROR → replace, a few times, with growing pauses
+    ERROR, or its root volume is gone → replace, a few times, with growing pauses
     a rebuild was asked for → rebuild in place, or replace what boots from a volume
     VERIFY_RESIZE → confirm what was wanted, revert what was not · RESIZE, REBOOT, MIGRATING, … → wait · gone → create
     SHUTOFF, PAUSED, SUSPENDED, … → somebody did that: say so, touch nothing · SOFT_DELETED → say so
@@ -88,6 +88,9 @@ def _with_server(want: Wish, ref: str, server: Server, seen: Seen) -> Plan:
         return Wait(Reason.UPDATING, f"the cloud is at work on it: {server.task or server.state}", BUSY_SECONDS)
     if server.state != "ACTIVE":
         return Stop(Reason.STOPPED, f"the server is {server.state}: somebody stopped it; start it again, or delete the Machine")
+    if want.spec.root_volume and server.made_from and isinstance(seen.get("volume/root"), Absent):
+        cause = "its root volume is gone from the cloud"  # a new one would be used by nobody: it runs from nothing
+        return servers.replace_failed(ref, "", want.remediation, want.past, cause=cause)
     if want.rebuild not in ("", server.rebuilt):
         loss, pause = "what is on its local disk", "the machine is gone until its image is back on the disk"
         return (Step("update", "server", "a rebuild was asked for", want.rebuilt, ref=ref, destroys=loss, interrupts=pause),)

@@ -80,5 +80,7 @@ def test_a_service_answers_by_its_current_tasks_alone() -> None:
     assert len(service.running) == 1
     assert service.outdated
     assert service.broken == ()
+    gone = task_of(row("running", {**TEMPLATE, "ForceUpdate": 1}, desired="shutdown"), TEMPLATE, down={"n"})
+    assert not Service("s", "s", 1, {}, (gone,)).outdated, "nobody will hear of its end"
     rejected = task_of(row("rejected", desired="shutdown", Err="No such image"), TEMPLATE)
     assert Service("s", "s", 1, {}, (rejected,)).ended == rejected

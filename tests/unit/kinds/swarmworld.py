@@ -12,7 +12,7 @@ from drivers.contract import Present, Step
 from drivers.swarm.answers import Answers
 from drivers.swarm.served import Item, Service, Task
 from drivers.swarm.services import merged
-from reconciler.kinds.swarm_judging import PART
+from reconciler.kinds.swarm.judging import PART
 from tests.unit.kinds.world import World, referred
 
 GOOD = {"ok": True, "engine": "onnx", "golden": {"checked": 20, "wrong": 0}, "latencyMs": {"p50": 0.02}}

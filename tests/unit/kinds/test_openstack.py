@@ -254,6 +254,21 @@ def test_another_image_is_another_root_volume_too():
     assert cloud.things["volume/root"].id != before
 
 
+def test_a_server_whose_root_volume_is_gone_is_replaced():
+    """It runs from nothing, and a new volume would be used by nobody: counted as a failure, and not for ever."""
+    cloud, want = TinyCloud(), wish(rootVolume={"sizeGiB": 9})
+    converge(want, cloud)
+    first = cloud.things["server"].id
+    del cloud.things["volume/root"]
+    (step,) = plan(want, cloud.seen(want))
+    assert (step.verb, step.part, step.remedies, step.why) == ("delete", "server", True, "its root volume is gone from the cloud")
+    assert isinstance(converge(want, cloud), Done)
+    assert cloud.things["server"].id != first
+    assert cloud.things.keys() == want.parts
+    del cloud.things["volume/root"]
+    assert isinstance(plan(wish(rootVolume={"sizeGiB": 9}, past=Past(5, timedelta(0))), cloud.seen(want)), Stop)
+
+
 @pytest.mark.parametrize(
     ("given", "live"),
     [("10.1.2.3/8", "10.0.0.0/8"), ("0.0.0.0/0", None), ("192.0.2.7", "192.0.2.7/32"), ("2001:DB8::/32", "2001:db8::/32")],

@@ -19,7 +19,7 @@ from drivers.swarm.fleet import Fleet
 from drivers.swarm.ipvs import Ipvs
 from drivers.swarm.live import Swarm
 from drivers.swarm.members import NodeDriver, SwarmDriver
-from reconciler.kinds.swarm_cluster import SwarmClusterKind
+from reconciler.kinds.swarm.cluster import SwarmClusterKind
 from reconciler.kinds.swarms import Swarms
 from specs.meta import API_VERSION, Reason
 from specs.swarm_cluster import SwarmCluster

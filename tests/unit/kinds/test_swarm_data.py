@@ -11,7 +11,7 @@ import pytest
 from drivers.contract import Done, Wait
 from drivers.swarm.given import hash_of
 from drivers.swarm.served import Item, Service
-from reconciler.kinds.swarm_letters import ANNOTATION, Request
+from reconciler.kinds.swarm.letters import ANNOTATION, Request
 from specs.model_deployment import ModelDeployment
 from tests.unit.kinds.swarmworld import SwarmWorld, cluster
 from tests.unit.kinds.test_swarm_deployment import A, B, roll, world
@@ -150,7 +150,7 @@ def test_dead_letters_are_read_by_a_job_that_is_gone_when_nobody_waits_for_it() 
     there.metadata = {"annotations": {ANNOTATION: request.dump()}}
     there.settle()
     command = box(there, request.part)["Command"]
-    assert command[-5:] == ["replay", "--id", "a", "--id", "b"]
+    assert command[-7:] == ["replay", "--request", request.id, "--id", "a", "--id", "b"]
     assert [step.part for step in there.log].count(request.part) == 1
     there.pass_time(121)
     there.settle()

@@ -16,9 +16,9 @@ from drivers.swarm.answers import Answers, Tally
 from drivers.swarm.served import Item, Service, differs
 from drivers.swarm.stack import Stacks
 from modelstore.store import Store
-from reconciler.kinds import swarm_serving as serving
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.model_deployment import ModelDeploymentKind
+from reconciler.kinds.swarm import serving
 from tests.unit.kinds.swarmworld import GOOD, SwarmWorld, cluster
 from tests.unit.kinds.world import BLIND, local, referred
 
@@ -151,6 +151,23 @@ def test_a_model_that_fails_its_preflight_changes_nothing_and_is_not_tried_again
     assert there.status["digest"] == B
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_preflight_that_is_lost_with_its_node_is_begun_on_another_one(ended: bool) -> None:
+    """Docker leaves it where it is; that says nothing against the model."""
+    there = world()
+    there.settle()
+    roll(there, B)
+    part = "service/preflight-2"
+    while not (part in there.things and there.services()[part].tasks):
+        there.step()
+    trial = there.services()[part]
+    stuck = tuple(replace(task, state="complete" if ended else "assigned", lost=True) for task in trial.tasks)
+    there.things[part] = replace(trial, tasks=stuck, output={})
+    assert isinstance(there.settle(), Done)
+    assert there.services()[part].id != trial.id
+    assert routed(there) == {2: 100}
+
+
 def test_a_bad_image_is_found_out_by_the_preflight() -> None:
     """Nothing that serves is touched with it, the web app least of all; both images are on record."""
     there = world()
@@ -218,6 +235,7 @@ ANALYSIS = {"minRequests": 100, "maxErrorRatio": 0.02, "maxLatencyMs": 200, "max
 def test_bad_or_late_answers_cost_a_revision_its_requests(old: Tally, new: Tally, said: str, strategy: dict[str, Any]) -> None:
     """The one before has them again; the status says the numbers, and both revisions by model and image."""
     there = world(strategy={**strategy, "analysis": ANALYSIS})
+    there.spec["revisionHistoryLimit"] = 1  # however few are remembered, the one that has to take over again is
     there.settle()
     roll(there, B)
     while 2 not in routed(there):
@@ -270,6 +288,23 @@ def test_an_entry_that_is_silent_keeps_the_requests_where_they_are() -> None:
     assert "does not answer" in there.status["revisions"][-1]["message"]
 
 
+def test_a_change_without_new_tasks_does_not_cut_an_update_short() -> None:
+    """Docker would end the tasks of before at once: more web apps are asked for once the new ones answer."""
+    there = world()
+    there.settle()
+    part = "service/web"
+    stale = tuple(replace(task, current=False) for task in there.services()[part].tasks)
+    under_way = replace(there.services()[part], update="updating", update_since=there.now.timestamp(), tasks=stale)
+    there.things[part] = under_way
+    there.spec["swarm"]["web"] = {"replicas": 3}
+    there.generation += 1
+    there.step()
+    assert there.services()[part] == under_way
+    there.things[part] = replace(under_way, update="completed")
+    assert isinstance(there.settle(), Done)
+    assert there.services()[part].spec["Mode"] == {"Replicated": {"Replicas": 3}}
+
+
 @pytest.mark.parametrize("update", ["paused", "rollback_paused", "updating"])
 def test_an_update_that_does_not_end_is_begun_anew_once_and_then_stalled(update: str) -> None:
     """What Docker paused at once, what goes on for ever after the deadline; a changed spec is tried again."""
@@ -296,7 +331,8 @@ def test_an_update_that_does_not_end_is_begun_anew_once_and_then_stalled(update:
     assert len(there.log) == count
     assert condition(there, "Stalled")["status"] == "True"
     assert "service" not in condition(there, "Stalled")["message"]
-    assert condition(there)["reason"] == "Stalled"
+    assert condition(there)["reason"] == "Available", "the tasks of before answer on"
+    assert condition(there, "Stalled")["message"] in condition(there)["message"]
     there.spec["limits"] = {"maxRows": 7}
     there.generation += 1
     assert isinstance(there.settle(), Done)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.kinds.swarm_serving import FOLDER, WELL
+from reconciler.kinds.swarm.serving import FOLDER, WELL
 
 READY, STARTING = '{"ready":true,"message":""}', '{"ready":false,"message":"loading the model"}'
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from drivers.contract import Absent, Done, Plan, Present, Seen, Wait
-from reconciler.kinds.swarm_cluster import engines
-from reconciler.kinds.swarm_machines import address_of, placed
+from reconciler.kinds.swarm.cluster import engines
+from reconciler.kinds.swarm.machines import address_of, placed
 from specs.meta import API_VERSION, Reason
 from specs.swarm_cluster import SwarmCluster
 from tests.support.fakeswarm import FakeSwarms

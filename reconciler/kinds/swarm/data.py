@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from drivers.contract import Present, Seen
 from drivers.swarm.served import Service
 from reconciler.kinds.request_limits import task_seconds
-from reconciler.kinds.swarm_specs import PASSWORD, Health
+from reconciler.kinds.swarm.specs import PASSWORD, Health
 from specs.model_deployment import ModelDeployment
 from specs.model_deployment_swarm import SwarmServing, TaskResources
 
@@ -51,6 +51,10 @@ START_RABBITMQ = (
     f'umask 077; {{ cat /etc/anneal/rabbitmq.conf; printf "default_pass = %s\\n" "$(cat {PASSWORD})"; }} > /tmp/rabbitmq.conf;'
     ' export RABBITMQ_CONFIG_FILE=/tmp/rabbitmq.conf PATH="/usr/lib/rabbitmq/bin:$PATH"; '
 )
+ERLANG = "+sbwt none +sbwtdcpu none +sbwtdio none"
+"""A scheduler of Erlang that has nothing to do sleeps, and does not keep a core from those who have."""
+GIVE_UP = "-kernel net_ticktime 15"
+"""A member without power is given up after so many seconds."""
 RUN_RABBITMQ = "exec rabbitmq-server"
 JOIN = (
     f"rm -f $HOME/.erlang.cookie; cat {COOKIE} > $HOME/.erlang.cookie; chmod 400 $HOME/.erlang.cookie; number=0;"
@@ -154,9 +158,10 @@ def keeper(swarm: SwarmServing, name: str) -> Keeper:
         )  # fmt: skip
     members, home, own = brokers(swarm), "/var/lib/rabbitmq", swarm.broker
     alone = len(members) == 1
-    env = [f"HOME={home}", "RABBITMQ_LOGS=-", f"RABBITMQ_NODENAME=rabbit@{'localhost' if alone else name}"]
-    if not alone:  # a member without power is given up after so many seconds
-        env.append("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel net_ticktime 15")
+    env = [
+        f"HOME={home}", "RABBITMQ_LOGS=-", f"RABBITMQ_NODENAME=rabbit@{'localhost' if alone else name}",
+        f"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS={ERLANG if alone else f'{ERLANG} {GIVE_UP}'}",
+    ]  # fmt: skip
     return Keeper(
         name, ("broker",) if alone else ("broker", name), own.image, str(own.user),
         START_RABBITMQ + ("" if alone else JOIN % " ".join(members)) + RUN_RABBITMQ, home, "broker",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from drivers.contract import Present, Seen
 from drivers.swarm.answers import Answers, Tally
-from reconciler.kinds import swarm_serving as serving
+from reconciler.kinds.swarm import serving
 from specs.model_deployment import ModelDeployment
 from specs.model_deployment_swarm import Analysis
 

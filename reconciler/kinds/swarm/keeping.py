@@ -1,5 +1,8 @@
 """A service of a Swarm is kept as it is wanted, and what keeps it from that is said. Pure.
 
+A change that needs no new tasks waits for an update that makes some: Docker would take it for that update's end, and end the
+tasks of before at once, whether or not the new ones answer.
+
 An update that Docker paused, or that does not end, is begun anew once; the service remembers that, in a label. If that does
 not help, nothing does but a change: it is Stalled, and what ran before goes on.
 """
@@ -12,8 +15,8 @@ from typing import Any
 
 from drivers.contract import Plan, Seen, Step, Stop, Wait
 from drivers.swarm.served import Service, differs
-from reconciler.kinds.swarm_serving import service_of
-from reconciler.kinds.swarm_specs import content_hash
+from reconciler.kinds.swarm.serving import service_of
+from reconciler.kinds.swarm.specs import content_hash
 from specs.meta import Reason
 
 POLL_SECONDS = 0.5
@@ -34,6 +37,9 @@ def keep(part: str, want: Mapping[str, Any], seen: Seen, now: datetime, deadline
     if differs(want, service.spec):
         if busy := next((p for p in seen if p != part and (o := service_of(seen, p)) and o.update == "updating"), None):
             return Wait(Reason.UPDATING, f"{short(part)} is to be changed once {short(busy)} is", POLL_SECONDS)
+        same_tasks = not differs(want["TaskTemplate"], service.spec["TaskTemplate"])
+        if same_tasks and service.outdated and not _stuck(service, now, deadline):
+            return Wait(Reason.UPDATING, f"{short(part)} is to be changed once its update is over", POLL_SECONDS)
         change = {"spec": want, "version": service.version}
         return (Step("update", part, "it is not as it is wanted", change, ref=service.id, interrupts=_interrupts(part)),)
     if service.outdated or not service.running or len(service.running) < _replicas(service):

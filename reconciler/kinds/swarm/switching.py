@@ -11,11 +11,11 @@ from typing import Any
 
 from drivers.contract import Plan, Seen, Step, Wait
 from reconciler.engine.clock import from_text, to_text
-from reconciler.kinds import swarm_serving as serving
 from reconciler.kinds.rollout import Row, View
-from reconciler.kinds.swarm_judging import fault, silence
-from reconciler.kinds.swarm_keeping import POLL_SECONDS, keep
-from reconciler.kinds.swarm_serving import Builder, service_of
+from reconciler.kinds.swarm import serving
+from reconciler.kinds.swarm.judging import fault, silence
+from reconciler.kinds.swarm.keeping import POLL_SECONDS, keep
+from reconciler.kinds.swarm.serving import Builder, service_of
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from drivers.contract import Seen
-from reconciler.kinds import common, swarm_data
-from reconciler.kinds.swarm_serving import service_of
+from reconciler.kinds import common
+from reconciler.kinds.swarm import data
+from reconciler.kinds.swarm.serving import service_of
 from specs.model_deployment import ModelDeployment
 
 
@@ -15,7 +16,7 @@ def pinned(obj: ModelDeployment, seen: Seen) -> dict[str, str]:
     """Broker and store, each with its node: where it is, else where it was, else the first that can take it."""
     known = dict(obj.status.pins or {}) if obj.status else {}
     assert obj.spec.swarm is not None
-    names, members = swarm_data.keepers(obj.spec.swarm), swarm_data.brokers(obj.spec.swarm)
+    names, members = data.keepers(obj.spec.swarm), data.brokers(obj.spec.swarm)
     for name in names:
         service = service_of(seen, f"service/{name}")
         constraints = service.spec["TaskTemplate"]["Placement"]["Constraints"] if service else ()

@@ -14,9 +14,10 @@ from typing import Any
 from drivers.contract import Present, Seen
 from drivers.swarm.given import HEAD
 from drivers.swarm.served import Item, Service
-from reconciler.kinds import common, swarm_data
+from reconciler.kinds import common
 from reconciler.kinds.request_limits import request_limits
-from reconciler.kinds.swarm_specs import (
+from reconciler.kinds.swarm import data
+from reconciler.kinds.swarm.specs import (
     PASSWORD,
     SECRETS,
     USER,
@@ -30,7 +31,7 @@ from reconciler.kinds.swarm_specs import (
     replicated,
     volume,
 )
-from reconciler.kinds.swarm_specs import task as template
+from reconciler.kinds.swarm.specs import task as template
 from specs.model_deployment import ModelDeployment
 from specs.model_deployment_swarm import SwarmServing, TaskResources
 
@@ -123,7 +124,7 @@ def texts(obj: ModelDeployment) -> dict[str, str]:
     slots = 2 * swarm.web.replicas + 2  # an update starts the new ones first
     found = {
         "app": json.dumps(app_config(obj), sort_keys=True),
-        **swarm_data.texts(obj),
+        **data.texts(obj),
         "entry": HAPROXY.format(port=swarm.entry.port, web=WEB_PORT, slots=slots, patience=timeout + 20),
     }
     return {f"config/{name}-{content_hash(text)}": text for name, text in found.items()}
@@ -239,9 +240,9 @@ class Builder:
         made = self._task(box, "preflight", self.swarm.workers.resources)
         return job(made | {"LogDriver": {"Name": "json-file", "Options": {}}})  # its result is read from there
 
-    def letters(self, image: str, verb: str, ids: Sequence[str]) -> Json:
-        """Read or replay the dead letters, once."""
-        words = [word for ident in ids for word in ("--id", ident)]
+    def letters(self, image: str, verb: str, ids: Sequence[str], request: str) -> Json:
+        """Read or replay the dead letters, once, however often this is begun anew."""
+        words = ["--request", request, *(word for ident in ids for word in ("--id", ident))]
         box = container(
             image, ["python", "-m", "serving.dlq", "--config", CONFIG, verb, *words], configs=[self._app()],
             secrets=self._secrets(), user=USER,
@@ -261,7 +262,7 @@ class Builder:
 
     def keeper(self, name: str, node: str) -> Json:
         """Redis, or a member of RabbitMQ, on the node that has its data."""
-        how = swarm_data.keeper(self.swarm, name)
+        how = data.keeper(self.swarm, name)
         uid = str(self.obj.metadata.uid or "").replace("-", "")[:8]
         stem = f"anneal-{common.namespace(self.obj)}-{self.obj.metadata.name}-{uid}"
         box = container(
@@ -304,7 +305,7 @@ class Builder:
 
     def _secrets(self) -> list[File]:
         """What the app's processes need to reach broker and store."""
-        own = {"password": "secret/password"} if swarm_data.keepers(self.swarm) else {}
+        own = {"password": "secret/password"} if data.keepers(self.swarm) else {}
         return [self._file(part, name, 0o400) for name, part in (own | given(self.seen)).items()]
 
     def _file(self, part: str, path: str, mode: int = 0o444) -> File:

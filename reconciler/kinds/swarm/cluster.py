@@ -12,10 +12,10 @@ from drivers.swarm.existing import SwarmDriver as ExistingDriver
 from drivers.swarm.ipvs import Ipvs, IpvsDriver
 from drivers.swarm.live import Node, Swarm
 from reconciler.engine.kind import Reference, Verdict
-from reconciler.kinds import common, swarm_nodes
-from reconciler.kinds import swarm_extras as extras
-from reconciler.kinds import swarm_machines as machines
+from reconciler.kinds import common
 from reconciler.kinds.quorum import healthy
+from reconciler.kinds.swarm import extras, machines
+from reconciler.kinds.swarm import nodes as swarm_nodes
 from reconciler.kinds.swarms import Swarms, tls_of
 from specs.meta import Reason
 from specs.swarm_cluster import SwarmCluster

@@ -14,8 +14,8 @@ import orjson
 
 from drivers.contract import Absent, Plan, Present, Seen, Step, Wait
 from reconciler.engine.clock import from_text, to_text
-from reconciler.kinds.swarm_keeping import POLL_SECONDS, how
-from reconciler.kinds.swarm_serving import Builder, service_of
+from reconciler.kinds.swarm.keeping import POLL_SECONDS, how
+from reconciler.kinds.swarm.serving import Builder, service_of
 from specs.meta import GROUP, Reason
 from specs.model_deployment import ModelDeployment
 
@@ -76,6 +76,9 @@ def handled(obj: ModelDeployment, seen: Seen, now: datetime, build: Builder, ima
             yield Wait(Reason.PENDING, "dead letters are to be read", 0.02)
         case Absent():
             why = f"the dead letters are asked for: {active.verb}"
-            yield (Step("create", active.part, why, {"spec": build.letters(image, active.verb, active.ids)}),)
-    if (service := service_of(seen, active.part)) is not None and service.ended is None:
+            yield (Step("create", active.part, why, {"spec": build.letters(image, active.verb, active.ids, active.id)}),)
+    service = service_of(seen, active.part)
+    if service is not None and service.lost:
+        yield (Step("delete", active.part, "its node is down: they are read from another one", ref=service.id),)
+    elif service is not None and service.ended is None:
         yield Wait(Reason.PENDING, f"dead letters are being read: {how(service)}", POLL_SECONDS)

@@ -13,17 +13,18 @@ from typing import Any
 
 from drivers.contract import Absent, Done, Plan, Present, Seen, Step, Stop, Wait
 from drivers.swarm.served import Service
-from reconciler.kinds import common, processes, swarm_data, swarm_judging, swarm_letters
-from reconciler.kinds import swarm_serving as serving
+from reconciler.kinds import common, processes
 from reconciler.kinds.concluding import most_urgent, nothing_left, troubles
 from reconciler.kinds.local import Local
 from reconciler.kinds.rollout import REFERENCES, View, view
 from reconciler.kinds.scoring import score
-from reconciler.kinds.swarm_homes import pinned
-from reconciler.kinds.swarm_keeping import POLL_SECONDS, how, keep
-from reconciler.kinds.swarm_serving import FIXED, Builder, service_of
-from reconciler.kinds.swarm_switching import all_to, next_share, routes_kept, switched_at, taken_back
-from reconciler.kinds.swarm_telling import line
+from reconciler.kinds.swarm import data, judging, letters, serving
+from reconciler.kinds.swarm.homes import pinned
+from reconciler.kinds.swarm.keeping import POLL_SECONDS, how, keep
+from reconciler.kinds.swarm.serving import FIXED, Builder, service_of
+from reconciler.kinds.swarm.switching import all_to, next_share, routes_kept, switched_at, taken_back
+from reconciler.kinds.swarm.telling import picture
+from reconciler.kinds.telling import line
 from specs.meta import Reason
 from specs.model_deployment import ModelDeployment
 
@@ -37,9 +38,9 @@ MOST_BROKEN = 3
 
 def wanted_parts(obj: ModelDeployment) -> set[str]:
     """Every part that is wanted, on record or about to be."""
-    found = {"network", *FIXED, *serving.texts(obj), *swarm_data.secrets(serving.swarm_of(obj))}
-    found |= {f"service/{name}" for name in swarm_data.keepers(serving.swarm_of(obj))}
-    found |= swarm_letters.parts(obj)
+    found = {"network", *FIXED, *serving.texts(obj), *data.secrets(serving.swarm_of(obj))}
+    found |= {f"service/{name}" for name in data.keepers(serving.swarm_of(obj))}
+    found |= letters.parts(obj)
     if obj.status is None:
         return found
     found |= {row.name for row in obj.status.parts} | {row.part for row in obj.status.intents}
@@ -67,12 +68,12 @@ def plan(obj: ModelDeployment, seen: Seen, now: datetime, local: Local) -> Plan:
             return doing
         if isinstance(doing, Wait | Stop):
             waits.append(doing)
-    return most_urgent(waits) if waits else Done(line(obj, there, seen))
+    return most_urgent(waits) if waits else Done(line(picture(obj, seen)))
 
 
 def teardown(obj: ModelDeployment, seen: Seen, now: datetime) -> Plan:
     """The entry first, so that nothing new comes in; then all services; then what they used."""
-    mine = {part: observation for part, observation in seen.items() if part not in (*REFERENCES, "cluster", swarm_judging.PART)}
+    mine = {part: observation for part, observation in seen.items() if part not in (*REFERENCES, "cluster", judging.PART)}
     if blind := common.blind(mine):
         return blind
     why = "the ModelDeployment is being deleted"
@@ -94,8 +95,7 @@ def _ground(obj: ModelDeployment, seen: Seen, there: View) -> Plan | None:
         ("network", "its services need a network", {}),
     ]
     wanted += [
-        (part, "what keeps data needs it", {"generates": size})
-        for part, size in swarm_data.secrets(serving.swarm_of(obj)).items()
+        (part, "what keeps data needs it", {"generates": size}) for part, size in data.secrets(serving.swarm_of(obj)).items()
     ]
     wanted += [(part, f"the {name}'s URL was given", {"given": name}) for name, part in serving.given(seen).items()]
     wanted += [(part, "its services are told so", {"text": text}) for part, text in serving.texts(obj).items()]
@@ -119,7 +119,7 @@ def _concerns(
 ) -> Iterator[Plan | None]:  # fmt: skip
     late = float(obj.spec.progress_deadline_seconds)
     yield from _data(obj, seen, now, late, build)
-    if there.serving is None and not swarm_data.gathered(serving.swarm_of(obj), seen):
+    if there.serving is None and not data.gathered(serving.swarm_of(obj), seen):
         return  # a queue is kept by the members that are there when it is made
     image = (there.serving or there.target or {}).get("image") or serving.swarm_of(obj).image
     yield keep("service/web", build.web(image), seen, now, late)
@@ -129,7 +129,7 @@ def _concerns(
     yield taken_back(obj, there, seen, now, build)
     yield routes_kept(there, seen, now, build)
     if there.serving is not None:
-        yield from swarm_letters.handled(obj, seen, now, build, image)
+        yield from letters.handled(obj, seen, now, build, image)
     yield score(local, there, seen, now)
     if there.target is not None and there.target is not there.serving:
         yield _bring_up(obj, there, seen, now, build)
@@ -142,12 +142,12 @@ def _concerns(
 
 def _data(obj: ModelDeployment, seen: Seen, now: datetime, late: float, build: Builder) -> Iterator[Plan | None]:
     """What keeps data. The first member of a cluster is up before the others are made: they join it."""
-    pins, members = pinned(obj, seen), swarm_data.brokers(serving.swarm_of(obj))
-    for name in swarm_data.keepers(serving.swarm_of(obj)):
+    pins, members = pinned(obj, seen), data.brokers(serving.swarm_of(obj))
+    for name in data.keepers(serving.swarm_of(obj)):
         part = f"service/{name}"
         if name not in pins:
             yield Wait(Reason.DEPENDENCY_NOT_READY, f"no node of the Swarm can take {name}; bring one up", 5.0)
-        elif name in members[1:] and service_of(seen, part) is None and not swarm_data.runs(seen, members[0]):
+        elif name in members[1:] and service_of(seen, part) is None and not data.runs(seen, members[0]):
             yield Wait(Reason.STARTING, f"{name} joins {members[0]} once that runs", POLL_SECONDS)
         else:
             yield keep(part, build.keeper(name, pins[name]), seen, now, late)
@@ -163,6 +163,8 @@ def _bring_up(obj: ModelDeployment, there: View, seen: Seen, now: datetime, buil
         return Wait(Reason.PENDING, f"{part} is to be made", 0.02)
     if (trial := service_of(seen, part)) is None:
         return (Step("create", part, f"revision {number} is to be tried out", {"spec": build.preflight(row)}),)
+    if trial.lost:
+        return (Step("delete", part, f"its node is down: revision {number} is tried out on another one", ref=trial.id),)
     since = now.timestamp() - min((task.since for task in trial.tasks), default=now.timestamp())
     if trial.ended is None:
         if since > obj.spec.progress_deadline_seconds:
@@ -205,7 +207,7 @@ def _surplus(obj: ModelDeployment, there: View, seen: Seen, now: datetime) -> Pl
         return Wait(Reason.ROLLING_OUT, "the revision before stays ready", min(left, WATCH_SECONDS))
     if services:
         return tuple(Step("delete", part, "no requests go to it any more", ref=_ref(seen, part)) for part in services)
-    secrets = {*swarm_data.secrets(serving.swarm_of(obj)), *serving.given(seen).values()}
+    secrets = {*data.secrets(serving.swarm_of(obj)), *serving.given(seen).values()}
     wanted = {*secrets, *serving.texts(obj), *(serving.model_part(row["digest"]) for row in (there.serving, there.target) if row)}
     named = {ident for part in seen if (service := service_of(seen, part)) for ident in _names(service)}
     items = {part: item for part in seen if part.startswith(("config/", "secret/")) and (item := serving.item_of(seen, part))}

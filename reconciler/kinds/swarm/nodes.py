@@ -9,9 +9,8 @@ from typing import Any
 from drivers.contract import Absent, Done, Duplicate, Foreign, Plan, Present, Seen, Step, Stop, Unknown, Wait
 from drivers.swarm.live import Membership, Node, Swarm, failed
 from reconciler.engine.clock import from_text
-from reconciler.kinds import swarm_tokens as tokens
-from reconciler.kinds import swarm_votes as votes
 from reconciler.kinds.quorum import Members, choose
+from reconciler.kinds.swarm import tokens, votes
 from specs.meta import GROUP, Reason
 from specs.swarm_cluster import SwarmCluster, SwarmNode
 
