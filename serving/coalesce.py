@@ -3,6 +3,9 @@
 One Celery task costs milliseconds, whatever it carries; a row in it costs microseconds. So the first request of a quiet time
 leaves at once, and while its message is under way the next ones gather. The first of those who wait leads: it sends them all when
 the answer is there. Just then many were answered and are about to ask again, so in busy times it gives them a moment to join.
+
+A process runs one thread at a time. Were all threads of a message woken by its answer, they would fight for the interpreter,
+which costs more than what they do with it: they are woken one after the other, each by the one before it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -20,10 +24,16 @@ from serving.message import Answer, Ask, Columns
 
 WINDOW: Final = 2
 """Messages of one web process that are under way to one revision at a time."""
-SECOND_SECONDS: Final = 0.005
+SECOND_SECONDS: Final = 0.01
 """A message that takes longer does not hold up the next one: other workers may be free."""
+BULK: Final = 8
+"""Nor does one hold up a message as large as itself, if that carries so many requests: it costs little beside them."""
 GATHER_SECONDS: Final = 0.001
-"""The moment after an answer. It ends early when as many ask again as asked before."""
+GATHER_MOST_SECONDS: Final = 0.01
+"""The moment after an answer is twice what messages take lately, within these bounds: a message that carries few costs as much as
+one that carries many. It ends early when as many ask again as asked before."""
+WOKEN_SECONDS: Final = 0.1
+"""After so long all threads of a message are woken, whatever became of those before them."""
 LEADER_SECONDS: Final = 0.1
 """A leader that did not send by then, its own patience being over, leads no more."""
 MAX_ROWS: Final = 1024
@@ -43,22 +53,51 @@ class Moved(Exception):
     """The revision that was asked is no longer served: ask the one that is."""
 
 
+class Turn(threading.local):
+    """Of a thread that answers requests, one after the other."""
+
+    passes: bool = False
+    """Whether it will call `over` when its answer is sent."""
+    after: Waiter | None = None
+    """Whose turn it is then."""
+
+    def over(self) -> None:
+        """Its answer is sent: wake the next one."""
+        after, self.after = self.after, None
+        if after is not None:
+            after.wake()
+
+
+TURN = Turn()
+
+
 class Waiter:
     """One request that waits for its rows."""
 
-    __slots__ = ("_bell", "answer", "columns", "deadline", "error", "queue", "rows")
+    __slots__ = ("_bell", "after", "answer", "columns", "deadline", "error", "passes", "queue", "rows")
 
     def __init__(self, queue: str, columns: Columns, rows: int, deadline: float) -> None:
         self.queue, self.columns, self.rows, self.deadline = queue, columns, rows, deadline
         self.answer: Answer | None = None
         self.error: Exception | None = None
+        self.passes = TURN.passes
+        self.after: Waiter | None = None
         self._bell: SimpleQueue[bool] = SimpleQueue()
+
+    @property
+    def told(self) -> bool:
+        """Whether it has its answer, or what went wrong."""
+        return self.answer is not None or self.error is not None
+
+    def wake(self) -> None:
+        """Have its thread look whether it was answered."""
+        self._bell.put(True)
 
     def ring(self, answer: Answer | None, error: Exception | None = None) -> None:
         """Answer it. The first answer stays."""
-        if self.answer is None and self.error is None:
+        if not self.told:
             self.answer, self.error = answer, error
-            self._bell.put(True)
+            self.wake()
 
     def lead(self) -> None:
         """Have its thread send for all who wait."""
@@ -70,7 +109,9 @@ class Waiter:
             while not self._bell.get(timeout=max(0.0, self.deadline - time.time())):
                 lead(self.queue)
         except Empty:
-            raise Unanswered from None
+            if not self.told:
+                raise Unanswered from None
+        TURN.after = self.after
         if self.error is not None:
             raise self.error
         assert self.answer is not None
@@ -100,6 +141,10 @@ class Lane:
     answered: float = 0.0
     company: int = 1
     """How many asked at that time: those who were answered, and those who waited."""
+    carried: int = 1
+    """How many requests the last message carries."""
+    takes: float = 0.0
+    """How long messages take lately, in seconds: each counts an eighth."""
     led: float = 0.0
     """Since when a thread is about to send; 0: there is none."""
     bell: SimpleQueue[None] = field(default_factory=SimpleQueue)
@@ -116,6 +161,8 @@ class Coalescer:
         self._wire = threading.Lock()
         self._lanes: dict[str, Lane] = {}
         self._batches: dict[str, Batch] = {}
+        self._told: deque[tuple[float, list[Waiter]]] = deque()
+        """Who is woken one after the other, and since when."""
 
     def predict(self, queue: str, columns: Columns, rows: int, deadline: float) -> Answer:
         """The predictions of some rows; blocks. Raises Unanswered, Moved or BrokerDown."""
@@ -126,7 +173,7 @@ class Coalescer:
             leads = not lane.led and lane.under_way < WINDOW
             if leads:
                 lane.led = time.time()
-            elif lane.led and not lane.under_way and len(lane.waiting) == lane.company:
+            elif lane.led and len(lane.waiting) == self._enough(lane):
                 lane.bell.put(None)
         if leads:
             self._lead(queue)
@@ -156,17 +203,34 @@ class Coalescer:
         elif len(batch.waiters) == 1:
             batch.waiters[0].ring(answer)
         else:
-            start = 0
-            for waiter in batch.waiters:
-                waiter.ring(answer.slice(start, waiter.rows))
-                start += waiter.rows
+            self._tell(batch.waiters, answer)
         if leader:
             leader.lead()
+
+    def _tell(self, waiters: list[Waiter], answer: Answer) -> None:
+        """Give each its rows. Threads that pass their turn on are woken one after the other, all others at once."""
+        start, line = 0, list[Waiter]()
+        for waiter in waiters:
+            part = answer.slice(start, waiter.rows)
+            start += waiter.rows
+            if not waiter.passes:
+                waiter.ring(part)
+            elif not waiter.told:
+                waiter.answer = part
+                line.append(waiter)
+        for before, after in pairwise(line):
+            before.after = after
+        if line:
+            self._told.append((time.time(), line))
+            line[0].wake()
 
     def tick(self, now: float) -> None:
         """Look after messages without an answer: call it a few times a second."""
         leaders: list[Waiter | None] = []
         moved: list[Waiter] = []
+        while self._told and now - self._told[0][0] > WOKEN_SECONDS:
+            for waiter in self._told.popleft()[1]:
+                waiter.wake()
         with self._lock:
             for batch in list(self._batches.values()):
                 age = now - batch.sent
@@ -200,6 +264,7 @@ class Coalescer:
         lane = self._lanes.setdefault(batch.queue, Lane())
         lane.under_way -= 1
         lane.answered = time.time()
+        lane.takes += (lane.answered - batch.sent - lane.takes) / 8
         lane.company = len(batch.waiters) + len(lane.waiting)
         if lane.led:
             lane.bell.put(None)
@@ -233,9 +298,15 @@ class Coalescer:
 
     def _pause(self, lane: Lane, now: float) -> float:
         """For how long it is better to wait."""
+        if lane.under_way >= WINDOW or len(lane.waiting) >= self._enough(lane):
+            return 0.0
         if lane.under_way:
-            return 0.0 if lane.under_way >= WINDOW else lane.sent + SECOND_SECONDS - now
-        return 0.0 if len(lane.waiting) >= lane.company else lane.answered + GATHER_SECONDS - now
+            return lane.sent + SECOND_SECONDS - now
+        return lane.answered + max(GATHER_SECONDS, min(2 * lane.takes, GATHER_MOST_SECONDS)) - now
+
+    def _enough(self, lane: Lane) -> int:
+        """So many waiting requests are worth a message now."""
+        return max(BULK, lane.carried) if lane.under_way else lane.company
 
     def _take(self, queue: str, lane: Lane) -> Batch | None:
         if lane.under_way >= WINDOW or not lane.waiting:
@@ -252,7 +323,7 @@ class Coalescer:
         batch = Batch(uuid.uuid4().hex, queue, chosen, now, unanswered=set(range(len(chosen))))
         self._batches[batch.id] = batch
         lane.under_way += 1
-        lane.sent = now
+        lane.sent, lane.carried = now, len(chosen)
         return batch
 
     def _send(self, batch: Batch) -> None:

@@ -34,7 +34,8 @@ UNUSABLE = 2
 
 
 def run(config: Config, state: State, folder: Path, name: str, consumer: str, news: int) -> int:
-    """Consume the queue `name` until SIGTERM. `news`: a pipe for one line when it is ready, or why it is not.
+    """Consume the queue `name` until SIGTERM. `news`: a pipe for a line when the model is loaded and one when it is ready, or
+    one that says why it is not.
 
     `consumer` is the name of this process, unlike any before it: brokers that ask who lives know it by that name.
     """
@@ -43,6 +44,7 @@ def run(config: Config, state: State, folder: Path, name: str, consumer: str, ne
     except models.ModelUnusable as error:
         os.write(news, f"failed {error}".replace("\n", " ").encode() + b"\n")
         return UNUSABLE
+    os.write(news, b"loaded\n")
     app = worker_app(config, worker, name, consumer)
     if (lease := lease_of(config, consumer)) is not None:
         lease.start()

@@ -1,7 +1,10 @@
-"""The dead letters of a deployment: `python -m serving.dlq --config FILE list|replay [--id ID]…`; prints one line.
+"""The dead letters of a deployment: `python -m serving.dlq --config FILE list|replay [--id ID]… [--request NAME]`.
+
+It prints one line.
 
 What was given up stays in the record, with its content, until somebody has it answered after all, by the revision that serves.
-To replay twice is to replay once: a request has one id for life, and its first answer stays.
+To replay twice is to replay once: a request has one id for life, and its first answer stays. Done again under the same NAME,
+since who did it died before it was heard, a replay says what all of them did.
 """
 
 from __future__ import annotations
@@ -37,12 +40,13 @@ def listed(letters: Sequence[DeadLetter]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "columns"} for row in rows]
 
 
-def replay(config: Config, records: Records, ids: Sequence[str]) -> dict[str, Any]:
+def replay(config: Config, records: Records, ids: Sequence[str], name: str) -> dict[str, Any]:
     """Put letters, all if no id is given, onto the queue of the revision that serves. Raises RecordDown, BrokerDown, Refused."""
+    before = records.unburied(name)
     letters = {letter.id: letter for letter in records.dead()}
-    missing = [ident for ident in ids if ident not in letters]
+    missing = [ident for ident in ids if ident not in letters and ident not in before]
     chosen = [letters[ident] for ident in ids if ident in letters] if ids else list(letters.values())
-    route, names = _serving(config) if chosen else (None, set[str]())
+    route, names = _serving(config) if chosen or before else (None, set[str]())
     fitting = [letter for letter in chosen if set(letter.columns) == names]
     publisher, now = Publisher(config, make(config)), time.time()
     for first in range(0, len(fitting), AT_ONCE):
@@ -51,10 +55,10 @@ def replay(config: Config, records: Records, ids: Sequence[str]) -> dict[str, An
         again = [letter.id for letter in part if records.revive(_job(records, letter, route, now))]
         if again:
             publisher.publish(route.queue, Ask(uuid.uuid4().hex, jobs=again))
-        records.unbury([letter.id for letter in part])  # last: whoever is interrupted before finds them again
+        records.unbury([letter.id for letter in part], name)  # last: whoever is interrupted before finds them again
     publisher.close()
     return {
-        "replayed": [letter.id for letter in fitting],
+        "replayed": list(dict.fromkeys([*before, *(letter.id for letter in fitting)])),
         "unfit": [letter.id for letter in chosen if letter not in fitting],
         "missing": missing,
         "revision": route.revision if route else None,
@@ -86,14 +90,14 @@ def _job(records: Records, letter: DeadLetter, route: Route, now: float) -> Job:
     )  # fmt: skip
 
 
-def answer(config: Config, verb: str, ids: Sequence[str]) -> dict[str, Any]:
+def answer(config: Config, verb: str, ids: Sequence[str], name: str) -> dict[str, Any]:
     """What is printed. Never raises: what is wrong stands in "error"."""
     found: dict[str, Any] = {"error": None}
     try:
         records = connect(config)
         deadqueues.drain(config, records)
         if verb == "replay":
-            found |= replay(config, records, ids)
+            found |= replay(config, records, ids, name)
         found["letters"] = listed(records.dead())
     except (RecordDown, BrokerDown, Refused) as error:
         found["error"] = str(error)
@@ -105,8 +109,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="serving.dlq")
     parser.add_argument("verb", choices=["list", "replay"])
     parser.add_argument("--id", action="append", default=[])
+    parser.add_argument("--request", default="", metavar="NAME")
     args, config = start(parser, argv)
-    result = answer(config, args.verb, args.id)
+    result = answer(config, args.verb, args.id, args.request or uuid.uuid4().hex)
     sys.stdout.write(f"{MARK}{orjson.dumps(result).decode()}\n")
     return 1 if result["error"] else 0
 

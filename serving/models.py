@@ -6,6 +6,7 @@ The web process reads signature and metadata only. It never loads a model.
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
+MORE = "set predictor.resources.limits.memory to more"
 
 
 class ModelUnusable(Exception):
@@ -74,18 +76,30 @@ def load(config: Config, folder: Path, digest: str) -> Predictor:
 
     From then on this process takes no more memory than the configuration grants.
     """
-    from modelstore import memory
     from modelstore.predictor import load as load_predictor
 
-    most = config.limits.memory_bytes or memory.allowance(folder)
+    most = _most(config, folder)
     try:
         return load_predictor(folder, expect=digest, memory=most)
     except (TooLarge, MemoryError) as error:
-        raise ModelUnusable(
-            f"the model wants more than the {most >> 20} MiB that it may take; set predictor.resources.limits.memory to more"
-        ) from error
+        raise ModelUnusable(f"the model wants more than the {most >> 20} MiB that it may take; {MORE}") from error
     except (ModelError, OSError, ImportError, ValueError) as error:
         raise ModelUnusable(str(error)) from error
+
+
+def ended(config: Config, folder: Path, code: int) -> str:
+    """Why the process that loaded the model is gone, in words. code: as os.waitstatus_to_exitcode has it.
+
+    ONNX Runtime ends its process where it gets no memory and cannot say so.
+    """
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"the process that loaded the model ended with {how}; the model may take {_most(config, folder) >> 20} MiB; {MORE}"
+
+
+def _most(config: Config, folder: Path) -> int:
+    from modelstore import memory
+
+    return config.limits.memory_bytes or memory.allowance(folder)
 
 
 class Known:

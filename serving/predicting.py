@@ -82,6 +82,9 @@ class Worker:
 
     def _jobs(self, ask: Ask) -> None:
         for job in self.records.pending(ask.jobs):
+            if job.revision != self.revision:
+                log.info("job.moved", job=job.id, revision=job.revision)  # meanwhile; that one has a message of its own
+                continue
             if job.digest != self.digest:
                 self._fail(job.id, Failure("WrongModel", "the model that the request was checked against is not served any more"))
                 continue

@@ -8,9 +8,12 @@ not, 2 if it could not be tried.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ import orjson
 from modelstore.sampling import sample
 from serving import models
 from serving.config import Config
-from serving.starting import start
+from serving.starting import as_child, start
 
 LIBRARIES = {"onnx": ("onnxruntime", "numpy"), "sklearn": ("scikit-learn", "numpy", "skops")}
 WARM, TIMED = 5, 200
@@ -38,7 +41,31 @@ def check(config: Config, digest: str) -> dict[str, Any]:
     }  # fmt: skip
     try:
         folder = models.awaited(config, digest, lambda _: None, PATIENCE_SECONDS)
-        model = models.load(config, folder, digest)
+    except models.ModelUnusable as error:
+        return {**found, "error": str(error)}
+    forking = multiprocessing.get_context("fork")
+    ours, theirs = forking.Pipe(duplex=False)
+    child = forking.Process(target=_child, args=(os.getpid(), theirs, config, folder, found))
+    child.start()
+    theirs.close()
+    try:
+        found = ours.recv()
+        child.join()
+    except EOFError:
+        child.join()
+        found["error"] = models.ended(config, folder, child.exitcode or 0)
+    return found
+
+
+def _child(parent: int, news: Connection, config: Config, folder: Path, found: dict[str, Any]) -> None:
+    """A process of its own: a model can end the one that loads it."""
+    as_child(parent)
+    news.send(_check(config, folder, found))
+
+
+def _check(config: Config, folder: Path, found: dict[str, Any]) -> dict[str, Any]:
+    try:
+        model = models.load(config, folder, found["digest"])
         found["engine"] = model.engine
         found["versions"] = _versions(model.engine)
         checked, wrong = model.check_golden()

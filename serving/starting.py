@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
+import os
+import signal
 from pathlib import Path
 
 from serving import logs
 from serving.config import Config, ConfigError, load
+
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def start(parser: argparse.ArgumentParser, argv: list[str] | None) -> tuple[argparse.Namespace, Config]:
@@ -18,3 +23,13 @@ def start(parser: argparse.ArgumentParser, argv: list[str] | None) -> tuple[argp
         return args, load(args.config)
     except ConfigError as error:
         parser.exit(2, f"{error}\n")
+
+
+def as_child(parent: int) -> None:
+    """For a process just forked: signals of its own, and it is asked to end when its parent is killed."""
+    signal.set_wakeup_fd(-1)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM)
+    if os.getppid() != parent:  # it was killed in between
+        os._exit(1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -24,15 +23,16 @@ import structlog
 from serving import consuming, metrics, models
 from serving.config import Config
 from serving.routes import FileTable, Routes
-from serving.starting import start
+from serving.starting import as_child, start
 from serving.state import BEAT_SECONDS, State
 
 log = structlog.get_logger(__name__)
 
 QUICK_SECONDS = 10.0
 """Who lived shorter than this died young: the next one is made after a pause, doubled each time."""
+GIVES_UP = (-signal.SIGABRT, -signal.SIGSEGV)
+"""How a library ends the process where it cannot go on: if that is while it loads the model, the next try ends so, too."""
 PAUSES = (0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 8.0)
-DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,6 +69,8 @@ class Keeper:
     index: int
     ending: bool = False
     died_young: int = 0
+    loaded: bool = False
+    """Whether the consuming process, the last one, has its model."""
     wake: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
 
     def run(self) -> int:
@@ -106,11 +108,12 @@ class Keeper:
         news = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         consumer = f"{self.index}-{uuid.uuid4().hex[:12]}"
+        self.loaded = False
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                _reset(parent)
+                as_child(parent)
                 os.close(news[0])
                 code = consuming.run(self.config, self.state, self.folder, self.queue, consumer, news[1])
             finally:
@@ -124,6 +127,9 @@ class Keeper:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if (lease := consuming.lease_of(self.config, consumer)) is not None:
             lease.end()
+        if code in GIVES_UP and not self.loaded:
+            self.state.say(ready=False, message=models.ended(self.config, self.folder, code))
+            return consuming.UNUSABLE
         return code
 
     def _look_after(self, child: int, news: int) -> None:
@@ -150,18 +156,11 @@ class Keeper:
 
     def _hear(self, line: str) -> None:
         verdict, _, rest = line.partition(" ")
+        if verdict == "loaded":
+            self.loaded = True
+            return
         self.state.extra["engine"] = rest if verdict == "ready" else None
         self.state.say(ready=verdict == "ready", message="" if verdict == "ready" else rest)
-
-
-def _reset(parent: int) -> None:
-    """A child's own signals; it is asked to end when its parent is killed."""
-    signal.set_wakeup_fd(-1)
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM)
-    if os.getppid() != parent:  # it was killed in between
-        os._exit(1)
 
 
 if __name__ == "__main__":

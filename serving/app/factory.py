@@ -32,6 +32,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -88,9 +89,10 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     headers = response.headers
+    there = {name.lower() for name in headers.keys()}  # noqa: SIM118  # they are pairs
     for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    headers.setdefault("Cache-Control", "no-store")
+        if name.lower() not in there:
+            headers.add(name, value)
     if (endpoint := g.get("endpoint")) is not None:
         revision = g.get("revision", "")
         book = metrics()

@@ -144,10 +144,13 @@ class Publisher:
         if name not in self._queues:
             declare(self._config, self._app, name)
             self._queues[name] = queue(self._config, name)
-        self._app.send_task(
-            TASK, (ask.dump(),), task_id=f"{ask.id}-{ask.part}" if ask.part is not None else ask.id,
-            producer=self._producer, queue=self._queues[name], declare=(), retry=False,
-            argsrepr="-", kwargsrepr="-", ignore_result=True, delivery_mode=2, confirm_timeout=ANSWER_SECONDS,
+        headers, properties, body, _ = self._app.amqp.as_task_v2(
+            f"{ask.id}-{ask.part}" if ask.part is not None else ask.id, TASK, (ask.dump(),),
+            argsrepr="-", kwargsrepr="-", ignore_result=True,
+        )  # fmt: skip
+        self._producer.publish(  # as Celery's send_task does in the end, which looks for routes and listeners before
+            body, exchange="", routing_key=self._queues[name].name, serializer="json", headers=headers, **properties,
+            delivery_mode=2, retry=False, confirm_timeout=ANSWER_SECONDS,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -1,6 +1,10 @@
-"""The way back: to a Unix socket of each web process on one machine, else to a list of it in Redis.
+"""The way back: to a Unix socket of each web process on one machine, else to it through Redis.
 
-A frame is four bytes of length, then JSON. Sockets are reached through /proc/self/fd, since a path to one may have 107 bytes.
+There an answer is published to who listens: it need not be kept, nor be waited for until it is on a disk. Where nobody hears it,
+as when a connection just broke, it is put on a list.
+
+A frame of a socket is four bytes of length, then JSON. Sockets are reached through /proc/self/fd, since a path to one may have
+107 bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +21,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
 
+import structlog
+
 from serving.config import Config
+
+log = structlog.get_logger(__name__)
 
 
 class Inbox(Protocol):
@@ -38,7 +46,7 @@ class Outbox(Protocol):
 
 
 def inbox(config: Config, deliver: Callable[[bytes], None]) -> Inbox:
-    """Listen for this process; `deliver` is called from one thread."""
+    """Listen for this process; `deliver` is called from threads of its own, now and then twice with an answer."""
     name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return SocketInbox(config.replies_folder, name, deliver) if config.one_machine else RedisInbox(config, name, deliver)
 
@@ -152,23 +160,60 @@ class SocketOutbox:
 
 
 class RedisInbox:
-    """A list in Redis that this process pops from."""
+    """A channel of Redis that this process listens to, and a list of the same name that it pops from."""
 
     def __init__(self, config: Config, name: str, deliver: Callable[[bytes], None]) -> None:
         self.address = f"redis:{prefix(config)}:replies:{name}"
-        self._redis, self._deliver, self._over = client(config.results, POP_SECONDS + SEND_SECONDS), deliver, False
-        Thread(target=self._run, name="replies", daemon=True).start()
+        self._client = client(config.results, POP_SECONDS + SEND_SECONDS)
+        self._deliver, self._over = deliver, False
+        Thread(target=self._listen, name="replies", daemon=True).start()
+        Thread(target=self._pop, name="replies-kept", daemon=True).start()
 
-    def _run(self) -> None:
-        key = self.address.removeprefix("redis:")
+    def _listen(self) -> None:
+        from redis.exceptions import NoPermissionError
+
+        channel = self.address.removeprefix("redis:")
+        silent = 0
+        with self._client.pubsub(ignore_subscribe_messages=True) as listener:
+            while not self._over:
+                try:
+                    if not listener.subscribed:
+                        listener.subscribe(channel)
+                    found = listener.get_message(timeout=POP_SECONDS)
+                    silent = 0 if found else silent + POP_SECONDS
+                    if silent > SEND_SECONDS:  # not even an answer to our questions
+                        listener.connection.disconnect()
+                    elif silent:
+                        listener.ping()
+                except NoPermissionError as error:  # all answers come by the list then
+                    log.warning("replies.unheard", error=f"{error}; allow this user of Redis the channels anneal:*, for speed")
+                    return
+                except Exception:  # Redis is away; the next look connects and listens again
+                    time.sleep(PAUSE_SECONDS)
+                    continue
+                if found and found["type"] == "message":
+                    self._deliver(found["data"])
+
+    def _pop(self) -> None:
+        connection = self._client.connection_pool.make_connection()  # bare: a client takes longer over it than Redis does
+        pop = connection.pack_command("BLPOP", self.address.removeprefix("redis:"), POP_SECONDS)
+        asked = False
         while not self._over:
+            found = None
             try:
-                found = self._redis.blpop([key], timeout=POP_SECONDS)
+                if not asked:
+                    connection.send_packed_command(pop)
+                found = connection.read_response()
+                connection.send_packed_command(pop)  # Redis looks for the next one meanwhile
+                asked = True
             except Exception:  # Redis is away: who waits gets 503 at the end of its patience
-                time.sleep(PAUSE_SECONDS)
-                continue
+                connection.disconnect()
+                asked = False
+                if not found:
+                    time.sleep(PAUSE_SECONDS)
             if found:
                 self._deliver(found[1])
+        connection.disconnect()
 
     def close(self) -> None:
         """Stop listening."""
@@ -176,19 +221,44 @@ class RedisInbox:
 
 
 class RedisOutbox:
-    """Pushes to the list of who asked."""
+    """Publishes to who asked, or puts it on its list. For one thread."""
 
     def __init__(self, config: Config) -> None:
-        self._redis = client(config.results)
+        self._connection = client(config.results).connection_pool.make_connection()
+        self._publishes = True
 
     def send(self, address: str, body: bytes) -> bool:
-        """Push an answer; the list goes by itself when nobody pops it."""
-        key = address.removeprefix("redis:")
-        with self._redis.pipeline(transaction=False) as line:
-            line.rpush(key, body)
-            line.expire(key, KEPT_SECONDS)
-            line.execute()
+        """Send an answer; a list goes by itself when nobody pops it. Over a connection that was closed it is sent once more: who
+        asked takes the first of two."""
+        from redis.exceptions import NoPermissionError
+
+        name, heard = address.removeprefix("redis:"), 0
+        if self._publishes:
+            try:
+                heard = self._ask(("PUBLISH", name, body))
+            except NoPermissionError:
+                self._publishes = False
+        if not heard:
+            self._ask(("RPUSH", name, body), ("EXPIRE", name, KEPT_SECONDS))
         return True
+
+    def _ask(self, *commands: tuple[Any, ...]) -> Any:
+        from redis.exceptions import ConnectionError
+
+        packed = self._connection.pack_commands(commands)
+        try:
+            return self._once(packed, len(commands))
+        except ConnectionError:
+            return self._once(packed, len(commands))
+
+    def _once(self, packed: list[bytes], answers: int) -> Any:
+        try:
+            self._connection.send_packed_command(packed)
+            first, *_ = [self._connection.read_response() for _ in range(answers)]
+            return first
+        except BaseException:  # what is still unread would be taken for the answer to the next
+            self._connection.disconnect()
+            raise
 
 
 def client(url: str, seconds: float = 1.5) -> Any:

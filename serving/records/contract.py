@@ -13,6 +13,8 @@ TOMBSTONE_FACTOR = 24
 """An expired request is remembered, without its content, so many times as long as its result was kept."""
 DEAD_LETTERS = 1000
 """So many dead letters are kept; the oldest go first."""
+REMEMBERED_SECONDS = 3600
+"""So long it is known who had dead letters taken out."""
 
 
 class RecordDown(Exception):
@@ -85,8 +87,11 @@ class Records(Protocol):
     def dead(self) -> list[DeadLetter]:
         """The dead letters, newest first."""
 
-    def unbury(self, ids: Sequence[str]) -> None:
-        """Forget these dead letters."""
+    def unbury(self, ids: Sequence[str], by: str) -> None:
+        """Forget these dead letters. At whose request is remembered for REMEMBERED_SECONDS."""
+
+    def unburied(self, by: str) -> list[str]:
+        """The dead letters that were forgotten at this request, in that order."""
 
     def revive(self, job: Job) -> bool:
         """Have a request that was given up answered after all, under its id; False if it is pending no less, or was answered."""

@@ -5,6 +5,7 @@
 <prefix>:pending         ids by the time of their last sending
 <prefix>:visitor:<name>  ids, newest first
 <prefix>:dead            dead letters, newest first
+<prefix>:unburied:<by>   ids of dead letters that were taken out at somebody's request
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import redis
 from serving.broker.replies import client, prefix
 from serving.config import Config
 from serving.message import Failure
-from serving.records.contract import DEAD_LETTERS, TOMBSTONE_FACTOR, DeadLetter, Job, RecordDown
+from serving.records.contract import DEAD_LETTERS, REMEMBERED_SECONDS, TOMBSTONE_FACTOR, DeadLetter, Job, RecordDown
 
 RECENT = 200
 DAY = 24 * 3600
@@ -31,6 +32,12 @@ redis.call('HSET', KEYS[1], 'state', ARGV[1], 'end', ARGV[2], 'output', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2], 'EX', ARGV[5])
 redis.call('ZREM', KEYS[3], ARGV[6])
+return 1
+"""
+
+MOVE = """
+if redis.call('HGET', KEYS[1], 'state') ~= 'PENDING' then return 0 end
+redis.call('HSET', KEYS[1], 'about', ARGV[1])
 return 1
 """
 
@@ -52,6 +59,7 @@ class RedisRecords:
         self._prefix = prefix(config)
         self._ttl = config.limits.result_ttl_seconds
         self._end = self._redis.register_script(END)
+        self._move = self._redis.register_script(MOVE)
         self._again = self._redis.register_script(AGAIN)
 
     def _key(self, *parts: str) -> str:
@@ -129,14 +137,22 @@ class RedisRecords:
         with self._asking() as store:
             return [DeadLetter(**orjson.loads(one)) for one in store.lrange(self._key("dead"), 0, -1)]
 
-    def unbury(self, ids: Sequence[str]) -> None:
-        """Forget them."""
+    def unbury(self, ids: Sequence[str], by: str) -> None:
+        """Forget them, and remember by whom, in one transaction."""
         key, gone = self._key("dead"), set(ids)
         with self._asking() as store, store.pipeline(transaction=True) as line:
             for one in store.lrange(key, 0, -1):
                 if orjson.loads(one)["id"] in gone:
                     line.lrem(key, 0, one)
+            if ids:
+                line.rpush(self._key("unburied", by), *ids)
+                line.expire(self._key("unburied", by), REMEMBERED_SECONDS)
             line.execute()
+
+    def unburied(self, by: str) -> list[str]:
+        """As they were forgotten."""
+        with self._asking() as store:
+            return [one.decode() for one in store.lrange(self._key("unburied", by), 0, -1)]
 
     def revive(self, job: Job) -> bool:
         """Pending again, unless it is so or was answered."""
@@ -210,13 +226,13 @@ class RedisRecords:
         return [job for job in jobs if job is not None and job.queue not in queues]
 
     def move(self, job: str, revision: int, digest: str, queue: str) -> None:
-        """To another revision."""
+        """To another revision, unless it was answered meanwhile."""
         found = self._read(job)
-        if found is None or found.state != "PENDING":
+        if found is None:
             return
         about = asdict(found) | {"columns": None, "revision": revision, "digest": digest, "queue": queue}
-        with self._asking() as store:
-            store.hset(self._key("job", job), "about", orjson.dumps(about))
+        with self._asking():
+            self._move(keys=[self._key("job", job)], args=[orjson.dumps(about)])
 
     def expire(self, now: float, ttl: float) -> None:
         """Redis does that by itself; what lost its hash is not pending."""

@@ -17,7 +17,7 @@ import orjson
 
 from serving.config import Config
 from serving.message import Failure
-from serving.records.contract import DEAD_LETTERS, TOMBSTONE_FACTOR, DeadLetter, Job, RecordDown
+from serving.records.contract import DEAD_LETTERS, REMEMBERED_SECONDS, TOMBSTONE_FACTOR, DeadLetter, Job, RecordDown
 
 BUSY_SECONDS = 1.5
 
@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS dead (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL, revision INTEGER NOT NULL, digest TEXT NOT NULL,
     reason TEXT NOT NULL, message TEXT NOT NULL, input BLOB NOT NULL, at REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS unburied (number INTEGER PRIMARY KEY, id TEXT NOT NULL, by TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS deliveries (id TEXT PRIMARY KEY, count INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 """
 _HEAD = (
@@ -187,10 +188,16 @@ class SqliteRecords:
             for row in rows
         ]
 
-    def unbury(self, ids: Sequence[str]) -> None:
-        """Forget them."""
+    def unbury(self, ids: Sequence[str], by: str) -> None:
+        """Forget them, and remember by whom, in one commit."""
         with self._writing() as connection:
             connection.executemany("DELETE FROM dead WHERE id = ?", [(one,) for one in ids])
+            connection.executemany("INSERT INTO unburied (id, by, at) VALUES (?,?,?)", [(one, by, time.time()) for one in ids])
+
+    def unburied(self, by: str) -> list[str]:
+        """As they were forgotten."""
+        with self._reading() as connection:
+            return [row["id"] for row in connection.execute("SELECT id FROM unburied WHERE by = ? ORDER BY number", (by,))]
 
     def revive(self, job: Job) -> bool:
         """Pending again, unless it is so or was answered."""
@@ -270,6 +277,7 @@ class SqliteRecords:
             )
             connection.execute("DELETE FROM jobs WHERE finished < ?", (now - ttl * TOMBSTONE_FACTOR,))
             connection.execute("DELETE FROM deliveries WHERE at < ?", (now - 24 * 3600,))
+            connection.execute("DELETE FROM unburied WHERE at < ?", (now - REMEMBERED_SECONDS,))
             connection.execute("DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?", (DEAD_LETTERS,))
 
 

@@ -9,11 +9,11 @@ import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from math import isnan
 from typing import Any, Final
 
 from modelstore.signature import Column, Signature
-from serving.message import Columns
 
 MAX_ERRORS: Final = 20
 MAX_TEXT: Final = 10_000
@@ -78,7 +78,12 @@ def check(column: Column, values: list[Any], path: Path) -> list[Any]:
 
 def largest(column: Column) -> float:
     """The largest magnitude that a numeric input takes."""
-    seen = [abs(bound) for bound in (column.minimum, column.maximum) if isinstance(bound, (int, float))]
+    return _largest(column.minimum, column.maximum)
+
+
+@lru_cache(4096)
+def _largest(*bounds: float | str | None) -> float:
+    seen = [abs(bound) for bound in bounds if isinstance(bound, (int, float))]
     return max(LARGE, 1000 * max(seen, default=0.0))
 
 
@@ -243,8 +248,3 @@ def known(signature: Signature, names: Iterable[str], path: Callable[[str], str]
             break
     if errors:
         raise Invalid(errors)
-
-
-def in_order(signature: Signature, columns: Columns) -> Columns:
-    """The columns in the signature's order: messages are merged column by column."""
-    return {column.name: columns[column.name] for column in signature.inputs}

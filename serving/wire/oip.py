@@ -18,7 +18,7 @@ import orjson
 
 from modelstore.signature import Signature
 from serving.message import Columns
-from serving.wire.columns import FieldError, Invalid, check, in_order, known, wrong
+from serving.wire.columns import FieldError, Invalid, check, known, wrong
 from serving.wire.rows import parse_json
 
 HEADER: Final = "Inference-Header-Content-Length"
@@ -108,7 +108,8 @@ def _tensors(
         raise wrong("", f"{len(tail) - at} bytes after the last binary tensor")
     if errors:
         raise Invalid(errors)
-    return in_order(signature, columns), rows
+    # tensors come in any order, columns in the signature's: messages are merged column by column
+    return {name: columns[name] for name in signature.names()}, rows
 
 
 def _place(path: str, n: int) -> str:

@@ -10,7 +10,7 @@ import orjson
 
 from modelstore.signature import Signature
 from serving.message import Columns
-from serving.wire.columns import FieldError, Invalid, Malformed, check, in_order, known, wrong
+from serving.wire.columns import FieldError, Invalid, Malformed, check, known, wrong
 
 
 def parse_json(body: bytes) -> Any:
@@ -59,7 +59,7 @@ def decode(signature: Signature, body: Any, max_rows: int) -> tuple[Columns, int
         if row.keys() != keys:
             known(signature, row, partial(_path, many, i))
     errors: list[FieldError] = []
-    columns: Columns = {}
+    columns: Columns = {}  # in the signature's order: messages are merged column by column
     for column in signature.inputs:
         name = column.name
         try:
@@ -68,7 +68,7 @@ def decode(signature: Signature, body: Any, max_rows: int) -> tuple[Columns, int
             errors += error.errors
     if errors:
         raise Invalid(errors)
-    return in_order(signature, columns), len(rows)
+    return columns, len(rows)
 
 
 def _path(many: bool, i: int, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from modelstore.signature import Signature
 from serving.message import Columns
-from serving.wire.columns import MAX_ERRORS, FieldError, Invalid, in_order, read, wrong
+from serving.wire.columns import MAX_ERRORS, FieldError, Invalid, read, wrong
 
 MAX_FIELD = 64 * 1024
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -27,7 +27,7 @@ def decode(signature: Signature, body: bytes, max_rows: int) -> tuple[Columns, i
         header = [name.strip() for name in next(lines, [])]
         _check_header(signature, header)
         places = [(column, header.index(column.name)) for column in signature.inputs]
-        columns: Columns = {column.name: [] for column, _ in places}
+        columns: Columns = {column.name: [] for column, _ in places}  # in the signature's order, as everywhere
         errors: list[FieldError] = []
         rows = 0
         for line in lines:
@@ -51,7 +51,7 @@ def decode(signature: Signature, body: bytes, max_rows: int) -> tuple[Columns, i
         raise Invalid(errors)
     if not rows:
         raise wrong("row 1", "the table has no rows")
-    return in_order(signature, columns), rows
+    return columns, rows
 
 
 def _delimiter(text: str) -> str:

@@ -72,6 +72,17 @@ def test_one_is_replayed_and_the_other_stays(tmp_path: Path, store: Path, specie
         assert requests.get(f"{up.url}/requests/{second}", timeout=30).json()["state"] == "FAILED"
 
 
+def test_a_replay_that_is_done_again_says_what_it_did(tmp_path: Path, store: Path, species: Model) -> None:
+    """Who did it died before anybody heard of it: the next one under the same name does what is left, and tells of all."""
+    with deployed(tmp_path, store, species) as up:
+        first, second = (given_up(up, species, name) for name in ("a", "b"))
+        assert dlq(up, "replay", "--id", first, "--request", "r")["replayed"] == [first]
+        found = dlq(up, "replay", "--id", first, "--id", second, "--request", "r")
+        assert (found["replayed"], found["missing"], found["revision"], found["letters"]) == ([first, second], [], 1, [])
+        assert dlq(up, "replay", "--request", "r")["replayed"] == [first, second]
+        assert dlq(up, "replay")["replayed"] == []
+
+
 def test_what_the_model_does_not_take_stays(tmp_path: Path, store: Path, species: Model) -> None:
     """A letter with other columns than those of the model that serves is left, and named."""
     with deployed(tmp_path, store, species) as up:

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 import pytest
 
 from serving import coalesce
-from serving.coalesce import Coalescer, Unanswered
+from serving.coalesce import TURN, Coalescer, Unanswered
 from serving.message import Answer, Ask
 
 LONG = 60.0
@@ -29,6 +29,21 @@ class Office:
     def ask(self, value: int, seconds: float = SECONDS) -> Future[Answer]:
         """A request of one row, by a thread of its own."""
         return self.pool.submit(self.coalescer.predict, "r1", {"x": [value]}, 1, time.time() + seconds)
+
+    def ask_passing(self, value: int, sent: threading.Event) -> Future[Answer]:
+        """A request by a thread that passes its turn on once `sent` is set: as a web server's do when the answer has left."""
+
+        def answered() -> Answer:
+            TURN.passes = True
+            found.set_result(self.coalescer.predict("r1", {"x": [value]}, 1, time.time() + SECONDS))
+            sent.wait(SECONDS)
+            TURN.over()
+            TURN.passes = False
+            return found.result()
+
+        found: Future[Answer] = Future()
+        self.pool.submit(answered)
+        return found
 
     def message(self) -> Ask:
         """The next message."""
@@ -142,3 +157,49 @@ def test_a_broker_that_is_down_is_told_to_all_and_the_next_are_sent(office: Offi
     asked = office.ask(1)
     office.answer(office.message())
     assert asked.result(SECONDS).labels == [1]
+
+
+def gathered(office: Office, count: int) -> tuple[list[threading.Event], list[Future[Answer]]]:
+    """Requests that are answered by one message, in this order: when each answer is sent, and the answers."""
+    office.ask(-1)
+    message = office.message()
+    sent = [threading.Event() for _ in range(count)]
+    asked = []
+    for value in range(count):
+        asked.append(office.ask_passing(value, sent[value]))
+        office.until_waiting(value + 2)
+    office.answer(message)
+    again = office.ask(count)
+    office.answer(office.message())
+    assert again.result(SECONDS).labels == [count]  # its thread passes nothing on, so it waits for nobody
+    return sent, asked
+
+
+def test_threads_are_woken_one_after_the_other(office: Office) -> None:
+    """Each by the one before it, when that has sent its answer; all get their own."""
+    sent, asked = gathered(office, 3)
+    for value in range(3):
+        assert asked[value].result(SECONDS).labels == [value]
+        assert not any(one.done() for one in asked[value + 1 :])
+        sent[value].set()
+
+
+def test_nobody_waits_for_long_for_one_who_cannot_send(office: Office) -> None:
+    """A client that does not read holds up its own thread, and not those whose turn comes after."""
+    sent, asked = gathered(office, 3)
+    assert asked[0].result(SECONDS).labels == [0]
+    assert not asked[1].done()
+    office.coalescer.tick(time.time() + 1.0)
+    assert [one.result(SECONDS).labels for one in asked] == [[0], [1], [2]]
+    for event in sent:
+        event.set()
+
+
+def test_a_large_message_does_not_hold_up_another_one(office: Office) -> None:
+    """As soon as as many wait as it carries, and enough to be worth a message, they leave without waiting for its answer."""
+    office.ask(0)
+    office.until_waiting(1)
+    office.message()
+    for value in range(1, coalesce.BULK + 1):
+        office.ask(value)
+    assert office.message().counts == [1] * coalesce.BULK

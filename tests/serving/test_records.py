@@ -6,14 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from serving.app.service import Intake
 from serving.config import Config
-from serving.message import Failure
+from serving.message import Ask, Failure
+from serving.predicting import Worker
 from serving.records import DeadLetter, Job, RecordDown, Records, connect
 from tests.support import brokers
 from tests.support.serving import ENVIRONMENT, ROOT
@@ -61,6 +64,37 @@ def test_what_is_accepted_is_there_for_another_process(records: Records, config:
     assert [one.id for one in connect(config).pending(["b", "a", "c"])] == ["b", "a"]
     assert records.get("c") is None
     assert records.unfinished() == 2
+
+
+@dataclass
+class Model:
+    """A model that predicts its own name."""
+
+    name: str
+    engine: str = "onnx"
+
+    def predict(self, columns: Any) -> Any:
+        return SimpleNamespace(labels=[self.name], probabilities=None)
+
+
+def test_what_was_moved_to_another_revision_is_left_to_that_one(records: Records) -> None:
+    """Its message of before may still be on its way when a web app that knows the newer routing table moves it: the worker that
+    gets it neither answers nor fails what is another's."""
+    workers = {
+        number: Worker(
+            model=Model(f"r{number}"), revision=number, digest=f"sha256:{number}", records=records,
+            reply=lambda *_: None, again=lambda _: None, max_deliveries=3,
+        )
+        for number in (1, 2)
+    }  # fmt: skip
+    records.accept([job()])
+    records.move("a", 2, "sha256:2", "r2")
+    workers[1].take(Ask("before", jobs=["a"]), 0)
+    assert [one.id for one in records.pending(["a"])] == ["a"]
+    workers[2].take(Ask("after", jobs=["a"]), 0)
+    found = records.get("a")
+    assert found is not None
+    assert (found.state, found.labels, found.revision) == ("SUCCEEDED", ["r2"], 2)
 
 
 def test_the_first_answer_stays(records: Records) -> None:
@@ -257,6 +291,8 @@ def test_what_was_given_up_can_be_asked_again(records: Records) -> None:
     assert {one.id for one in records.pending(["a", "b", "c", "d"])} == {"a", "c", "d"}
     assert records.redelivered("a") == 1
     assert [one.id for one in records.dead()] == ["a"]
-    records.unbury(["a"])
+    records.unbury(["a"], "somebody")
     assert records.dead() == []
+    records.unbury(["c", "d"], "somebody")
+    assert (records.unburied("somebody"), records.unburied("nobody")) == (["a", "c", "d"], [])
     assert records.finish("a", ["y"], None, 201.0)

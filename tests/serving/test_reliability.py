@@ -163,6 +163,25 @@ def test_a_model_that_wants_too_much_memory_is_not_served(tmp_path: Path, store:
     assert _preflight(Deployment(tmp_path / "enough", store, options={"limits": {"memoryBytes": 1 << 30}}), species.digest)["ok"]
 
 
+@pytest.mark.parametrize("end", [signal.SIGABRT, signal.SIGSEGV])
+def test_a_model_whose_library_ends_the_process_is_not_served(
+    tmp_path: Path, store: Path, species: Model, end: signal.Signals
+) -> None:
+    """ONNX Runtime aborts now and then where it gets no memory: the worker ends, too, and both say what may help."""
+    made = Deployment(tmp_path, store)
+    what = f"import os, sys\nfrom serving import models\nmodels.load = lambda *_: os.kill(os.getpid(), {end.value})\n"
+    worker = [sys.executable, "-c", f"{what}from serving.worker import main\nsys.exit(main())", "--config", str(made.config)]
+    worker += ["--revision", "1", "--digest", species.digest]
+    done = subprocess.run(worker, cwd=ROOT, env=ENVIRONMENT, timeout=60, check=False)
+    assert done.returncode == 2
+    told = made.state("worker-r1-0")["message"]
+    result = _preflight(made, species.digest, "-c", f"{what}from serving.preflight import main\nsys.exit(main())")
+    assert not result["ok"]
+    for said in (told, result["error"]):
+        assert end.name in said
+        assert "predictor.resources.limits.memory" in said
+
+
 def test_preflight_says_what_it_found(tmp_path: Path, store: Path, species: Model) -> None:
     """Engine, versions, golden rows and latency, in a file."""
     result = _preflight(Deployment(tmp_path, store), species.digest)
@@ -174,9 +193,10 @@ def test_preflight_says_what_it_found(tmp_path: Path, store: Path, species: Mode
     assert "onnxruntime" in result["versions"]
 
 
-def _preflight(made: Deployment, digest: str) -> dict[str, Any]:
+def _preflight(made: Deployment, digest: str, *program: str) -> dict[str, Any]:
     out = made.folder / "preflight.json"
-    command = [sys.executable, "-m", "serving.preflight", "--config", str(made.config), "--digest", digest, "--out", str(out)]
+    what = program or ("-m", "serving.preflight")
+    command = [sys.executable, *what, "--config", str(made.config), "--digest", digest, "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
     found: dict[str, Any] = json.loads(out.read_text())
     assert done.returncode == (0 if found["ok"] else 1), done.stderr

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from reconciler.kinds.swarm.data import ERLANG
 from tests.support.serving import free_port
 
 
@@ -87,7 +88,7 @@ def rabbitmq(folder: Path) -> Iterator[Server]:
         "RABBITMQ_NODE_PORT": str(port), "RABBITMQ_DIST_PORT": str(distribution), "RABBITMQ_MNESIA_BASE": str(folder / "data"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_PID_FILE": str(folder / "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"), "HOME": str(folder),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"+S 1:1 {ERLANG} -kernel inet_dist_use_interface {{127,0,0,1}}",
         "ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": str(registry),
         "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "flags"), "ERL_CRASH_DUMP_SECONDS": "0",
     }  # fmt: skip
