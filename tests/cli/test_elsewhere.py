@@ -18,7 +18,9 @@ def test_packages_of_the_folder_are_not_taken_for_ours(tmp_path: Path) -> None:
     (tmp_path / "yaml").mkdir()
     cli = Cli(tmp_path / "home")
     project = {"cwd": tmp_path / "project", "env": cli.environment(), "text": True}
-    with subprocess.Popen([ANNEAL, "up", tmp_path / "yaml"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **project) as up:
+    # whoever runs the tests in a shell's background has SIGINT ignored, and all that they start
+    person = ["env", "--default-signal=INT", ANNEAL]
+    with subprocess.Popen([*person, "up", tmp_path / "yaml"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **project) as up:
         end = time.monotonic() + 60
         while up.poll() is None and cli("status").code != 0:
             assert time.monotonic() < end, "it does not start"

@@ -63,6 +63,9 @@ class MemoryApi:
     def tasks(self, filters: Any) -> list[dict[str, Any]]:
         return []
 
+    def nodes(self) -> list[dict[str, Any]]:
+        return []
+
     def inspect_service(self, ref: str) -> dict[str, Any]:
         return self._look(ref)
 
@@ -226,10 +229,6 @@ class Configs(_OnSwarm):
         """One with a text."""
         part = part or self.part
         return Step("create", part, "it is missing", {"text": "a"}), Intent(owner, part, owner.external_name(part))
-
-    def update(self, ref: str) -> tuple[Step, Callable[[Any], bool]]:
-        """There is no such thing."""
-        raise NotImplementedError
 
 
 SWARM_SERVING = (Services(), Configs())

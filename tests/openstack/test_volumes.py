@@ -127,6 +127,23 @@ async def test_what_people_do_to_a_volume_is_put_right_or_said(direct: CloudWorl
     assert await server_of(direct) == server
 
 
+async def test_a_server_whose_root_volume_is_gone_is_another_one(direct: CloudWorld, real: Real) -> None:
+    """Taken away behind everybody's back by an administrator: the server has nothing to run from, so both are made anew."""
+    await direct.create("a", **ROOT)
+    await direct.ready("a")
+    server, ref = await server_of(direct), (await volumes(direct))["volume/root"][0]
+    real.free(ref)
+    real.sdk.block_storage.delete_volume(ref)
+
+    async def whole() -> bool:
+        root = (await volumes(direct)).get("volume/root", ("",) * 4)
+        return root[0] not in ("", ref) and root[1] == "in-use" and root[3] not in ("", server)
+
+    await until(whole, PATIENCE, lambda: "it is not made anew")
+    await direct.ready("a")
+    assert real.total() == {"servers": 1, "ports": 1, "volumes": 1}
+
+
 async def test_a_volume_that_is_elsewhere_blocks_deletion_until_it_is_free(direct: CloudWorld, real: Real) -> None:
     """Plugged into somebody's server by hand: neither taken off nor deleted; said, and gone by itself once it is free."""
     theirs = real.server("theirs")

@@ -6,19 +6,18 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.daemon import DaemonProcess
-from tests.support.theatre import SEEDS, Stage, cleared, deployment, experiment, stage, theatre
+from tests.support.theatre import SEEDS, House, Stage, cleared, deployment, experiment, stage, theatre
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The theatre of this file."""
     with theatre(tmp_path_factory.mktemp("t")) as there:
         yield there
 
 
 @pytest.fixture
-async def empty(house: tuple[DaemonProcess, dict[str, str]]) -> AsyncIterator[Stage]:
+async def empty(house: House) -> AsyncIterator[Stage]:
     """Nothing is served, nothing is searched."""
     async with stage(*house) as there:
         yield there

@@ -43,7 +43,11 @@ class Accepting:
             if left := [where for where in left if not self._is_answered(where)]:
                 time.sleep(0.2)
         self.answered = len(self.accepted) - len(left)
-        self.failures += [f"accepted and not answered: {where}" for where in left]
+        self.failures += [f"accepted and not answered: {where}: {_said(where)}" for where in left]
+
+    def stop(self) -> None:
+        """Post no more; answers are waited for on leaving."""
+        self._over.set()
 
     def _post(self) -> None:
         with requests.Session() as session:
@@ -64,3 +68,11 @@ class Accepting:
         except requests.RequestException:
             return False
         return answer.status_code == 200 and answer.json()["state"] == "SUCCEEDED"
+
+
+def _said(where: str) -> str:
+    """How a request stands, for whoever reads the failure."""
+    try:
+        return requests.get(where, timeout=30).text[:500]
+    except requests.RequestException as error:
+        return repr(error)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import requests
@@ -14,11 +14,13 @@ from tests.support.accepting import Accepting
 from tests.support.browser import browser
 from tests.support.load import Load
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.theatre import NAME, ROW, Stage, asked, quiet, status
+from tests.support.theatre import NAME, ROW, SEEDS, House, Stage, asked, cleared, experiment, quiet, stage, status
 
 PORT = 8437
 RATE = 100
 PATIENCE = 500.0
+SOON = 60.0
+"""So many seconds after a node or a container is lost what it had is up again."""
 CALM = {"minRequests": 20, "maxLatencyMs": 10_000}
 """What a revision's answers may be like where a machine has much else to do."""
 DEPLOYMENTS, CLUSTERS = ours("modeldeployments"), ours("swarmclusters")
@@ -34,6 +36,23 @@ def on_swarm(lab: SwarmLab, replicas: int = 2, strategy: dict[str, Any] | None =
     model = {"fromExperiment": {"name": NAME}}
     predictor = {"minReplicas": replicas, "model": model, "timeout": 30}
     return {"swarm": swarm | more, "web": {"workers": 1}, "predictor": predictor, "progressDeadlineSeconds": 240}
+
+
+@asynccontextmanager
+async def on_stage(house: House, lab: SwarmLab, **cluster: Any) -> AsyncIterator[Stage]:
+    """Somebody at the daemon's desk, with this Swarm as SwarmCluster; deployment and Experiment are taken away at the end."""
+    async with stage(*house) as there:
+        if not await there.lab.get(CLUSTERS, NAME):
+            await there.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints, **cluster)
+        yield there
+        await cleared(there)
+
+
+async def served_good(at: Stage, spec: Mapping[str, Any]) -> None:
+    """Have the Experiment end in `good`, and this deployment serve it."""
+    await at.lab.create("Experiment", NAME, **experiment(SEEDS["good"]))
+    await at.lab.create("ModelDeployment", NAME, **spec)
+    await serves(at, "good")
 
 
 async def serves(at: Stage, model: str) -> Object:

@@ -26,6 +26,8 @@ from tests.support.lab import PENGUINS, TABLES, Lab, lab, units
 
 DEPLOYMENTS = ours("modeldeployments")
 NAME = "penguins"
+House = tuple[DaemonProcess, Mapping[str, str]]
+"""A daemon, and the models that were made for it: name → digest."""
 SEEDS = {"worst": 1, "good": 2, "better": 3, "broken": 4}
 """What the Experiment's seed must be for its job to put out that model."""
 PATIENCE = 120.0
@@ -203,7 +205,7 @@ def deployment(replicas: int = 1, **source: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def theatre(root: Path, env: Mapping[str, str] | None = None) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
+def theatre(root: Path, env: Mapping[str, str] | None = None) -> Iterator[House]:
     """A daemon that runs, with a table and a place to train, both called penguins. At the end nothing of it is left."""
     home = root / "home"
     (home / "models").mkdir(parents=True, mode=0o700)
