@@ -33,8 +33,8 @@ openstack-up:  ## Bring up Keystone, Nova, Neutron, Glance, Placement and Cinder
 openstack-down:  ## Stop them (CLOUD=--purge: forget their data, CLOUD=--purge-all: the software too)
 	@tests/openstack/cloud/down $(CLOUD)
 
-test-swarm: setup  ## A real Docker Swarm of three nodes on this machine: clusters, images, rollouts (needs root; ARGS="-m swarm": the slow ones, too)
-	$(BIN)/pytest tests/swarm -m "swarm and not slow" -q $(ARGS)
+test-swarm: setup  ## Real Docker Swarms of three nodes on this machine: clusters, images, rollouts (needs root; ARGS="-m swarm": the slow ones, too)
+	$(BIN)/pytest tests/swarm -m "swarm and not slow" -n $(JOBS) --dist loadfile -q $(ARGS)
 
 swarm-up: setup  ## The same Swarm, to play with (NODES, MANAGERS); ANNEAL_SWARM=NUMBER for another one
 	@tests/swarm/cloud/up $(or $(NODES),3) $(or $(MANAGERS),3)

@@ -22,7 +22,7 @@ from drivers.swarm.image import files
 from tests.support.daemon import condition_of
 from tests.support.swarmlab import SwarmLab
 from tests.support.swarmstage import CLUSTERS, DEPLOYMENTS, PORT, on_swarm, serves
-from tests.support.theatre import NAME, ROW, SEEDS, Stage, cleared, experiment, stage, status, theatre
+from tests.support.theatre import NAME, ROW, SEEDS, House, Stage, cleared, experiment, stage, status, theatre
 
 SECONDS = 15.0
 NODES, ROUNDS, PATIENCE = 3, 5, 300.0
@@ -36,39 +36,41 @@ async def run(options: Options) -> list[Figure]:
     options.say("brings the Swarm up")
     await asyncio.to_thread(lab.up)
     try:
-        return await asyncio.to_thread(lambda: asyncio.run(_measured(options, lab)))
+        return await asyncio.to_thread(_all, options, lab)
     finally:
         await asyncio.to_thread(lab.down)
 
 
-async def _measured(options: Options, lab: SwarmLab) -> list[Figure]:
-    stays = await asyncio.to_thread(theatre(options.folder, {"ANNEAL_CALL_SECONDS": "30"}).__enter__)
-    rounds: list[dict[str, float]] = []
-    daemon, models = stays
-    try:
-        async with stage(daemon, models) as at:
-            await at.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints)
-            await at.lab.until(NAME, lambda obj: condition_of(obj).get("status") == "True", PATIENCE, CLUSTERS)
-            await at.lab.create("Experiment", NAME, **experiment(SEEDS["worst"]))
-            await at.lab.create("ModelDeployment", NAME, **on_swarm(lab, replicas=NODES, strategy={"bakeSeconds": 0}))
-            await serves(at, "worst")
-            for number in range(2 if options.quick else ROUNDS):
-                model = ("better", "good")[number % 2]
-                found = await _once(at, lab, model)
-                options.say(f"{model}: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.items()))
-                rounds.append(found)
-                await serves(at, model)
-            await cleared(at)
-    finally:
-        daemon.kill()
+def _all(options: Options, lab: SwarmLab) -> list[Figure]:
+    with theatre(options.folder, {"ANNEAL_CALL_SECONDS": "30"}) as house:
+        rounds = asyncio.run(_rounds(options, lab, house))
     options.say("builds and pushes an image with the model in it")
-    image = [await asyncio.to_thread(_image, lab) for _ in range(1 if options.quick else 2)]
+    image = [_image(lab) for _ in range(1 if options.quick else 2)]
     out = [medians("swarm-rollout", f"a finished model to all workers of {NODES} nodes that serve it", "s",
                    [row["served"] for row in rounds], BASELINE, image, target=SECONDS)]  # fmt: skip
     for name in ("preflight", "workers", "table"):
         values = [row[name] for row in rounds]
         out.append(Figure(f"swarm-rollout-{name}", f"of it, until {STEPS[name]}", statistics.median(values), "s", samples=values))
     return out
+
+
+async def _rounds(options: Options, lab: SwarmLab, house: House) -> list[dict[str, float]]:
+    """One model takes another's place, again and again; seconds to each step."""
+    rounds: list[dict[str, float]] = []
+    async with stage(*house) as at:
+        await at.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints)
+        await at.lab.until(NAME, lambda obj: condition_of(obj).get("status") == "True", PATIENCE, CLUSTERS)
+        await at.lab.create("Experiment", NAME, **experiment(SEEDS["worst"]))
+        await at.lab.create("ModelDeployment", NAME, **on_swarm(lab, replicas=NODES, strategy={"bakeSeconds": 0}))
+        await serves(at, "worst")
+        for number in range(2 if options.quick else ROUNDS):
+            model = ("better", "good")[number % 2]
+            found = await _once(at, lab, model)
+            options.say(f"{model}: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.items()))
+            rounds.append(found)
+            await serves(at, model)
+        await cleared(at)
+    return rounds
 
 
 STEPS = {

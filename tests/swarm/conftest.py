@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.client import Client
 from tests.support.daemon import DaemonProcess
 from tests.support.swarmlab import TALLY, SwarmLab
+from tests.support.theatre import House, theatre
 
-INSTANCE = int(os.environ.get("ANNEAL_SWARM", "99"))
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+INSTANCE = int(os.environ.get("ANNEAL_SWARM", "99")) - WORKER
+"""Each process of the tests has a Swarm of its own."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,9 +29,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(600))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["tally"] = asdict(TALLY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a process of the tests saw is added to what the others did."""
+    for name, count in getattr(node, "workeroutput", {}).get("tally", {}).items():
+        setattr(TALLY, name, getattr(TALLY, name) + count)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if TALLY.nodes:
+    if TALLY.nodes and not hasattr(config, "workeroutput"):
         print(TALLY)
 
 
@@ -54,6 +71,13 @@ def engines(bare: SwarmLab) -> Iterator[SwarmLab]:
     bare.alone()
     yield bare
     bare.alone()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A daemon for all tests of a file, and models that were made before."""
+    with theatre(tmp_path_factory.mktemp("t"), {"ANNEAL_CALL_SECONDS": "30"}) as there:
+        yield there
 
 
 @pytest.fixture

@@ -3,45 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.support.daemon import DaemonProcess, condition_of, until
+from tests.support.daemon import condition_of, until
 from tests.support.load import Load
 from tests.support.swarmimages import bad_image
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.swarmstage import CALM, CLUSTERS, PATIENCE, PORT, RATE, crowd, failed, on_swarm, serves
-from tests.support.theatre import NAME, ROW, SEEDS, Stage, cleared, experiment, quiet, stage, status, theatre
+from tests.support.swarmstage import CALM, CLUSTERS, PATIENCE, PORT, RATE, crowd, failed, on_stage, on_swarm, served_good, serves
+from tests.support.theatre import NAME, ROW, House, Stage, quiet, status
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
 NOWHERE = "@sha256:" + "0" * 64
 BLUE_GREEN = {"type": "blueGreen", "bakeSeconds": 60, "analysis": CALM}
 ROLLING = {"type": "rolling", "steps": [10, 50], "stepSeconds": 8, "bakeSeconds": 45, "analysis": CALM}
 STRATEGIES = pytest.mark.parametrize("strategy", [BLUE_GREEN, ROLLING], ids=["blueGreen", "rolling"])
+SLOW = pytest.mark.slow
+ERRORS, LATENCY = "answers are errors (", " ms (at most "
 RESTARTS = {"blueGreen": 3, "rolling": 1}
 """What is remembered is remembered the same way; once for each strategy would be enough."""
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
-    with theatre(tmp_path_factory.mktemp("t"), {"ANNEAL_CALL_SECONDS": "30"}) as there:
-        yield there
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at(house: tuple[DaemonProcess, dict[str, str]], lab: SwarmLab) -> AsyncIterator[Stage]:
+async def at(house: House, lab: SwarmLab) -> AsyncIterator[Stage]:
     """`good` is served on the Swarm, for all tests of this file."""
-    async with stage(*house) as there:
-        await there.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints)
+    async with on_stage(house, lab) as there:
         assert await there.lab.get(CLUSTERS, NAME)
-        await there.lab.create("Experiment", NAME, **experiment(SEEDS["good"]))
-        await there.lab.create("ModelDeployment", NAME, **on_swarm(lab) | {"progressDeadlineSeconds": 90})
-        await serves(there, "good")
+        await served_good(there, on_swarm(lab) | {"progressDeadlineSeconds": 90})
         yield there
-        await cleared(there)
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +87,16 @@ def told(obj: dict[str, Any], row: dict[str, Any], served: dict[str, Any]) -> No
         assert each["image"] in found["message"]
 
 
-@STRATEGIES
 @pytest.mark.parametrize(
-    ("how", "reason"),
-    [("not-there", "PreflightFailed"), ("never-healthy", "RolloutFailed"), ("crashes", "RolledBack")],
-    ids=["an image that cannot be pulled", "an image that fails its health check", "a model that crashes after 20 s"],
+    ("how", "reason", "strategy"),
+    [
+        pytest.param("not-there", "PreflightFailed", BLUE_GREEN, id="an image that cannot be pulled, blueGreen"),
+        pytest.param("not-there", "PreflightFailed", ROLLING, id="an image that cannot be pulled, rolling", marks=SLOW),
+        pytest.param("never-healthy", "RolloutFailed", BLUE_GREEN, id="one that fails its health check, blueGreen", marks=SLOW),
+        pytest.param("never-healthy", "RolloutFailed", ROLLING, id="one that fails its health check, rolling", marks=SLOW),
+        pytest.param("crashes", "RolledBack", BLUE_GREEN, id="a model that crashes after 20 s, blueGreen"),
+        pytest.param("crashes", "RolledBack", ROLLING, id="a model that crashes after 20 s, rolling", marks=SLOW),
+    ],
 )
 async def test_a_bad_image_costs_nobody_a_request(
     at: Stage, lab: SwarmLab, images: dict[str, str], served: dict[str, Any], how: str, reason: str, strategy: dict[str, Any]
@@ -141,9 +138,14 @@ async def test_a_model_that_fails_its_preflight_costs_nobody_a_request(
     assert again["digest"] == row["digest"]
 
 
-@STRATEGIES
 @pytest.mark.parametrize(
-    ("how", "said"), [("errs", "answers are errors ("), pytest.param("dawdles", " ms (at most ", marks=pytest.mark.slow)]
+    ("how", "said", "strategy"),
+    [
+        pytest.param("errs", ERRORS, ROLLING, id="it errs, rolling"),
+        pytest.param("errs", ERRORS, BLUE_GREEN, id="it errs, blueGreen", marks=SLOW),
+        pytest.param("dawdles", LATENCY, ROLLING, id="it dawdles, rolling", marks=SLOW),
+        pytest.param("dawdles", LATENCY, BLUE_GREEN, id="it dawdles, blueGreen", marks=SLOW),
+    ],
 )
 async def test_bad_or_late_answers_cost_a_revision_its_requests(
     at: Stage, lab: SwarmLab, images: dict[str, str], served: dict[str, Any], how: str, said: str, strategy: dict[str, Any]

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from reconciler.client import ApiUnavailable, Object
-from tests.support.daemon import DaemonProcess
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.swarmstage import DEPLOYMENTS, PATIENCE, crowd, on_swarm
-from tests.support.theatre import NAME, SEEDS, Stage, cleared, experiment, quiet, stage, status, theatre
+from tests.support.swarmstage import DEPLOYMENTS, PATIENCE, crowd, on_stage, on_swarm
+from tests.support.theatre import NAME, SEEDS, House, Stage, experiment, quiet, status
 from tests.support.world import intents
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
@@ -28,20 +27,12 @@ Deed = Callable[[], Awaitable[object]]
 Portrait = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
-    with theatre(tmp_path_factory.mktemp("t"), {"ANNEAL_CALL_SECONDS": "30"}) as there:
-        yield there
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at(house: tuple[DaemonProcess, dict[str, str]], lab: SwarmLab) -> AsyncIterator[Stage]:
+async def at(house: House, lab: SwarmLab) -> AsyncIterator[Stage]:
     """A model that waits to be served, and a Swarm."""
-    async with stage(*house) as there:
-        await there.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints)
+    async with on_stage(house, lab) as there:
         await there.lab.create("Experiment", NAME, **experiment(SEEDS["good"]))
         yield there
-        await cleared(there)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import tarfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,10 +14,10 @@ import pytest_asyncio
 import requests
 
 from drivers.swarm.image import push
-from tests.support.daemon import DaemonProcess, until
+from tests.support.daemon import until
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.swarmstage import PATIENCE, PORT, answers_at, crowd, on_swarm, said, serves
-from tests.support.theatre import NAME, ROW, SEEDS, Stage, cleared, experiment, quiet, stage, status, theatre
+from tests.support.swarmstage import PATIENCE, PORT, answers_at, crowd, on_stage, on_swarm, said, served_good
+from tests.support.theatre import NAME, ROW, House, Stage, quiet, status
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1500)]
 POISON = "poison"
@@ -34,12 +34,6 @@ if "serving.worker" in " ".join(sys.orig_argv):
     predicting.Worker._predict = rough
 """
 """In an image with this, workers die of one island."""
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
-    with theatre(tmp_path_factory.mktemp("t"), {"ANNEAL_CALL_SECONDS": "30"}) as there:
-        yield there
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +57,11 @@ def rough(lab: SwarmLab) -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at(house: tuple[DaemonProcess, dict[str, str]], rough: str, lab: SwarmLab) -> AsyncIterator[Stage]:
+async def at(house: House, rough: str, lab: SwarmLab) -> AsyncIterator[Stage]:
     """`good` is served by rough workers."""
-    async with stage(*house) as there:
-        await there.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints)
-        await there.lab.create("Experiment", NAME, **experiment(SEEDS["good"]))
-        await there.lab.create("ModelDeployment", NAME, **on_swarm(lab, 3, image=rough))
-        await serves(there, "good")
+    async with on_stage(house, lab) as there:
+        await served_good(there, on_swarm(lab, 3, image=rough))
         yield there
-        await cleared(there)
 
 
 def dlq(at: Stage, *words: str) -> Any:
@@ -95,9 +85,11 @@ async def test_it_is_given_up_and_the_others_are_answered(at: Stage, lab: SwarmL
     assert said(lab, "workers-1").count("DELIVERED") <= 3
     (letter,) = (await asyncio.to_thread(dlq, at, "list"))["letters"]
     assert (letter["id"], letter["reason"], letter["revision"]) == (where.rpartition("/")[2], "WorkerLost", 1)
-    await at.until(quiet, PATIENCE)
-    names = [row["Spec"]["Name"] for row in lab.api().services()]
-    assert not [name for name in names if "letters" in name]
+
+    def jobs() -> list[str]:
+        return [row["Spec"]["Name"] for row in lab.api().services() if "letters" in row["Spec"]["Name"]]
+
+    await until(lambda: not jobs(), PATIENCE, lambda: f"{jobs()} stays though nobody waits for it")
 
 
 async def test_replayed_it_is_answered_by_the_revision_that_serves_then(at: Stage, lab: SwarmLab) -> None:

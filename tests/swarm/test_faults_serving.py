@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 import requests
 
-from tests.support.daemon import DaemonProcess, until
+from tests.support.daemon import until
 from tests.support.swarmlab import SwarmLab
-from tests.support.swarmstage import PATIENCE, PORT, answers_at, crowd, kill_one, on_swarm, serves
-from tests.support.theatre import NAME, ROW, SEEDS, Stage, asked, cleared, experiment, quiet, stage, status, theatre
+from tests.support.swarmstage import PATIENCE, PORT, SOON, answers_at, crowd, kill_one, on_stage, on_swarm, served_good
+from tests.support.theatre import ROW, House, Stage, asked, quiet, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
-    with theatre(tmp_path_factory.mktemp("t"), {"ANNEAL_CALL_SECONDS": "30"}) as there:
-        yield there
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at(house: tuple[DaemonProcess, dict[str, str]], lab: SwarmLab) -> AsyncIterator[Stage]:
+async def at(house: House, lab: SwarmLab) -> AsyncIterator[Stage]:
     """`good` is served on the Swarm, for all tests of this file."""
-    async with stage(*house) as there:
-        await there.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints)
-        await there.lab.create("Experiment", NAME, **experiment(SEEDS["good"]))
-        await there.lab.create("ModelDeployment", NAME, **on_swarm(lab))
-        await serves(there, "good")
+    async with on_stage(house, lab) as there:
+        await served_good(there, on_swarm(lab))
         yield there
-        await cleared(there)
 
 
 def accepted(url: str) -> str:
@@ -125,7 +115,7 @@ async def test_a_node_without_power_is_done_without(at: Stage, lab: SwarmLab) ->
             live = [row for row in rows if row["Status"]["State"] == "running" and row["NodeID"] != ids[lost]]
             return sum("serving.worker" in str(row["Spec"]["ContainerSpec"].get("Command")) for row in live) == 2
 
-        await until(served, PATIENCE, lambda: "the workers are not up elsewhere")
+        await until(served, SOON, lambda: "the workers are not up elsewhere")
         await until(lambda: answers_at(lab, other), PATIENCE, lambda: "nobody is answered any more")
     finally:
         await asyncio.to_thread(lab.start, lost)

@@ -12,20 +12,14 @@ import pytest_asyncio
 import redis
 
 from reconciler.client import SECRETS
-from tests.support.daemon import DaemonProcess, until
+from tests.support.daemon import until
 from tests.support.swarmlab import SwarmLab
-from tests.support.swarmstage import PATIENCE, answers_at, crowd, on_swarm, serves
-from tests.support.theatre import NAME, SEEDS, Stage, cleared, experiment, quiet, stage, theatre
+from tests.support.swarmstage import PATIENCE, answers_at, crowd, on_stage, on_swarm, served_good
+from tests.support.theatre import NAME, House, Stage, quiet
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1500)]
 THEIRS, PORT = "theirs", 6390
 FIRST, SECOND = "tulip-of-yesterday", "rose-of-today"
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
-    with theatre(tmp_path_factory.mktemp("t"), {"ANNEAL_CALL_SECONDS": "30"}) as there:
-        yield there
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +59,13 @@ def secret(text: str) -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at(
-    house: tuple[DaemonProcess, dict[str, str]], server: redis.Redis, lab: SwarmLab
-) -> AsyncIterator[Stage]:  # fmt: skip
+async def at(house: House, server: redis.Redis, lab: SwarmLab) -> AsyncIterator[Stage]:
     """`good` is served with that Redis as broker and as store."""
-    async with stage(*house) as there:
+    async with on_stage(house, lab) as there:
         await there.lab.client.create(SECRETS, "default", secret(url(lab, FIRST)))
-        await there.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints)
-        await there.lab.create("Experiment", NAME, **experiment(SEEDS["good"]))
         given = {"credentialsRef": {"secretKeyRef": {"name": THEIRS, "key": "url"}}}
-        await there.lab.create("ModelDeployment", NAME, **on_swarm(lab, broker=given, store=given))
-        await serves(there, "good")
+        await served_good(there, on_swarm(lab, broker=given, store=given))
         yield there
-        await cleared(there)
 
 
 def ours(lab: SwarmLab, kind: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from docker.errors import APIError
 
 from reconciler.client import Client, Object
@@ -60,6 +61,7 @@ async def test_the_leader_is_lost_and_another_leads(engines: SwarmLab, client: C
     assert after["status"]["swarmID"] == before["status"]["swarmID"]
 
 
+@pytest.mark.slow  # the managers take their time to give it up, and to find it again
 async def test_a_cable_that_is_cut_costs_nobody_his_place(engines: SwarmLab, client: Client) -> None:
     """A manager that nobody hears is told of; nothing is joined or removed, and plugged in again it is what it was."""
     await client.create(KIND, "default", of_engines(engines, "123", managerReplacementSeconds=3600))

@@ -3,49 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import itertools
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import requests
 
-from tests.support.daemon import DaemonProcess, condition_of, until
+from tests.support.daemon import condition_of, until
 from tests.support.swarmlab import TALLY, SwarmLab
 from tests.support.swarmstage import (
-    CLUSTERS,
     PATIENCE,
     PORT,
     crowd,
     failed,
     kill_one,
+    on_stage,
     on_swarm,
     predicted_by_browser,
+    served_good,
     serves,
 )
-from tests.support.theatre import NAME, SEEDS, Stage, asked, cleared, experiment, quiet, stage, status, theatre
-
-NOWHERE = "@sha256:" + "0" * 64
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
-    with theatre(tmp_path_factory.mktemp("t"), {"ANNEAL_CALL_SECONDS": "30"}) as there:
-        yield there
+from tests.support.theatre import NAME, House, Stage, asked, quiet, status
 
 
 @pytest.fixture
-async def at(house: tuple[DaemonProcess, dict[str, str]], lab: SwarmLab) -> AsyncIterator[Stage]:
+async def at(house: House, lab: SwarmLab) -> AsyncIterator[Stage]:
     """`good` is served on the Swarm."""
-    async with stage(*house) as there:
-        if not await there.lab.get(CLUSTERS, NAME):
-            await there.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints)
-        await there.lab.create("Experiment", NAME, **experiment(SEEDS["good"]))
-        await there.lab.create("ModelDeployment", NAME, **on_swarm(lab))
-        await serves(there, "good")
+    async with on_stage(house, lab) as there:
+        await served_good(there, on_swarm(lab))
         yield there
-        await cleared(there)
-        for kind in ("services", "configs", "secrets"):
-            assert [row["ID"] for row in getattr(lab.api(), kind)(filters={"label": ["anneal.dev/owner"]})] == []
+    for kind in ("services", "configs", "secrets"):
+        assert [row["ID"] for row in getattr(lab.api(), kind)(filters={"label": ["anneal.dev/owner"]})] == []
 
 
 def service(lab: SwarmLab, part: str) -> dict[str, Any]:
@@ -87,39 +76,28 @@ async def test_a_better_model_takes_over_and_nobody_notices(at: Stage, lab: Swar
     assert len(models) == 1
 
 
-async def test_a_model_that_fails_its_preflight_is_never_seen_by_anybody(at: Stage, lab: SwarmLab) -> None:
-    """The revision before serves on at a hundred requests a second; the failed one is remembered through three restarts of the
-    daemon, and no second preflight is made."""
+async def test_a_word_at_the_terminal_undoes_and_pauses_and_tells_what_served(at: Stage, lab: SwarmLab) -> None:
+    """`anneal rollout` on a Swarm as on this machine, at a hundred requests a second: the model before serves again, and nothing
+    newer does until it may; the history says what served from when to when."""
+    what = f"mdep/{NAME}"
+    await at.edit("modeldeployments", {"swarm": {"strategy": {"bakeSeconds": 1}}})
     with crowd(lab) as load:
-        await at.show("broken")
-        await at.edit("modeldeployments", {"rollout": {"promote": at.models["broken"]}})
-        row = await failed(at, "PreflightFailed", 2)
-    TALLY.rollouts += 1
-    assert row["digest"] == at.models["broken"]
+        await at.show("better")
+        await serves(at, "better")
+        undone = await asyncio.to_thread(at.cli, "rollout", "undo", what, seconds=120)
+        assert undone.code == 0, undone
+        await at.until(lambda obj: status(obj).get("digest") == at.models["good"], PATIENCE)
+        resumed = await asyncio.to_thread(at.cli, "rollout", "resume", what, seconds=120)
+        assert resumed.code == 0, resumed
+        obj = await serves(at, "better")
+    TALLY.rollouts += 3
     assert load.failures == []
-    assert set(load.revisions) == {1}
-    trial = service(lab, f"preflight-{row['revision']}")
-    for _ in range(3):
-        at.daemon.kill()
-        await at.daemon.start(seconds=PATIENCE)
-        await at.until(quiet, PATIENCE)
-    assert service(lab, f"preflight-{row['revision']}")["ID"] == trial["ID"]
-    assert len([each for each in status(await at.deployment())["revisions"] if each["digest"] == row["digest"]]) == 1
-    assert asked(f"http://{lab.addresses[1]}:{PORT}").status_code == 200
-
-
-async def test_an_image_that_cannot_be_pulled_changes_nothing(at: Stage, lab: SwarmLab) -> None:
-    """Not even the web app is touched with it: the preflight says what Docker says, the revision before serves on."""
-    web = service(lab, "web")["Version"]["Index"]
-    bad = lab.images["serving"].partition("@")[0] + NOWHERE
-    with crowd(lab) as load:
-        await at.edit("modeldeployments", {"swarm": {"image": bad}})
-        row = await failed(at, "PreflightFailed", 2)
-    TALLY.rollouts += 1
-    assert load.failures == []
-    assert row["image"] == bad
-    assert service(lab, "web")["Version"]["Index"] == web
-    assert status(await at.deployment())["revision"] == 1
+    history = await asyncio.to_thread(at.cli, "rollout", "history", what, seconds=120)
+    rows = [line.split() for line in history.lines[1:]]
+    assert [row[0] for row in rows] == ["1", "2", "3", "4"]
+    assert [row[2] for row in rows] == ["Superseded", "Superseded", "Superseded", "Serving"]
+    served = status(obj)["revisions"]
+    assert all(before["servedUntil"] <= after["servedFrom"] for before, after in itertools.pairwise(served))
 
 
 async def test_workers_that_die_while_they_serve_lose_the_requests(at: Stage, lab: SwarmLab) -> None:
@@ -150,16 +128,16 @@ async def test_a_daemon_that_is_killed_again_and_again_ends_its_rollout_all_the_
         await at.show("better")
         lives = 0
         while True:
-            await asyncio.sleep(3)  # a life of that length, wherever it ends
+            await asyncio.sleep(2)  # a life of that length, wherever it ends
             obj = await at.deployment()
-            if status(obj).get("digest") == at.models["better"] or lives == 20:
+            if status(obj).get("digest") == at.models["better"] or lives == 8:
                 break
             at.daemon.kill()
             await at.daemon.start(seconds=PATIENCE)
             lives += 1
         obj = await serves(at, "better")
     TALLY.rollouts += 1
-    assert lives > 2
+    assert lives > 1
     assert load.failures == []
     parts = [row["Spec"]["Labels"]["anneal.dev/part"] for row in lab.api().services(filters={"label": ["anneal.dev/part"]})]
     assert len(parts) == len(set(parts))

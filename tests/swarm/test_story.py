@@ -36,6 +36,7 @@ def test_a_finished_experiment_rolls_out_to_the_swarm_as_a_file_edit_does(tmp_pa
     """examples/swarm, with this Swarm's names in it, is all: table, Ray, search, model, services, a click in a browser.
 
     Then the table is corrected: what is learned from it serves by itself, at a hundred requests a second without one failure.
+    What leaves the folder leaves the Swarm.
     """
     with newcomer(tmp_path) as there:
         folder = there.example("swarm")
@@ -45,7 +46,7 @@ def test_a_finished_experiment_rolls_out_to_the_swarm_as_a_file_edit_does(tmp_pa
         spec.write_text(here(small(spec.read_text()), lab))
         done = there.cli("up", "-d", str(folder))
         assert done.code == 0, done.err + done.out
-        before = there.until("mdep", "penguins", lambda it: it["status"].get("revision") == 1, PATIENCE)["status"]
+        before = there.until("mdep", "penguins", lambda it: it.get("status", {}).get("revision") == 1, PATIENCE)["status"]
         there.ready()
         assert predicted_by_browser(before["url"]) in {"Adelie", "Chinstrap", "Gentoo"}
 
@@ -64,6 +65,11 @@ def test_a_finished_experiment_rolls_out_to_the_swarm_as_a_file_edit_does(tmp_pa
         assert float(won["score"]) > float(won["incumbentScore"])
         there.ready()
         assert predicted_by_browser(after["url"]) in {"Adelie", "Chinstrap", "Gentoo"}
-        there.cli("delete", "mdep", "penguins")
+
+        wanted, _, deployment = spec.read_text().rpartition("---\n")
+        assert "kind: ModelDeployment" in deployment
+        spec.write_text(wanted)
+        gone = there.cli("wait", "mdep/penguins", "--for=delete", "--timeout=300s", seconds=330)
+        assert gone.code == 0, gone.err + gone.out
     left = [row["Spec"]["Name"] for row in lab.api().services(filters={"label": ["anneal.dev/part"]})]
     assert left == []
