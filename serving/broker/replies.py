@@ -173,18 +173,20 @@ class RedisInbox:
         from redis.exceptions import NoPermissionError
 
         channel = self.address.removeprefix("redis:")
-        silent = 0
-        with self._client.pubsub(ignore_subscribe_messages=True) as listener:
+        heard = time.monotonic()
+        with self._client.pubsub() as listener:
             while not self._over:
                 try:
                     if not listener.subscribed:
                         listener.subscribe(channel)
                     found = listener.get_message(timeout=POP_SECONDS)
-                    silent = 0 if found else silent + POP_SECONDS
-                    if silent > SEND_SECONDS:  # not even an answer to our questions
-                        listener.connection.disconnect()
-                    elif silent:
+                    if found:
+                        heard = time.monotonic()
+                    elif time.monotonic() < heard + SEND_SECONDS:
                         listener.ping()
+                    else:  # not even an answer to our questions: the next look connects anew, and is given as long
+                        listener.connection.disconnect()
+                        heard = time.monotonic()
                 except NoPermissionError as error:  # all answers come by the list then
                     log.warning("replies.unheard", error=f"{error}; allow this user of Redis the channels anneal:*, for speed")
                     return
