@@ -15,6 +15,10 @@ class NotFound(ModelError):
         self.digest = digest
 
 
+class Away(ModelError):
+    """What would hold it does not answer, or not now. Nothing is known of what it holds."""
+
+
 class Corrupt(ModelError):
     """A file of the package is not the one that was packaged: it is never loaded."""
 

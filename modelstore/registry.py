@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from modelstore.errors import Corrupt, ModelError
+from modelstore.errors import Away, Corrupt, ModelError
 
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT: Final = "application/vnd.anneal.model.v1"
@@ -29,10 +29,6 @@ SECONDS: Final = 15.0
 PIECE: Final = 1 << 20
 _PLAIN = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """A registry stands beside the machines that use it: the way to it leads through no proxy."""
-
-
-class Away(ModelError):
-    """The registry does not answer, or not now. Nothing is known of what it holds."""
 
 
 class Absent(ModelError):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelstore import manifest
-from modelstore.errors import Corrupt, ModelError, NotFound
+from modelstore.errors import Away, Corrupt, ModelError, NotFound, one_line
 
 _UNFINISHED: Final = ".put-"
 """Prefix of folders that are being written."""
@@ -69,7 +69,7 @@ class Store:
         return digest
 
     def path(self, digest: str) -> Path:
-        """A folder of this machine with the package: fetched, checked and kept if the store is remote. NotFound; Corrupt."""
+        """A folder of this machine with the package: fetched, checked, kept if the store is remote. NotFound; Corrupt; Away."""
         folder = self._local / manifest.hex_of(digest)
         if self._fs is None:
             if not (folder / manifest.MANIFEST).is_file():
@@ -157,6 +157,12 @@ class Store:
             if name == manifest.MANIFEST:
                 raise NotFound(digest, self.url) from None
             raise Corrupt(name, "it is missing") from None
+        except PermissionError as e:
+            raise ModelError(f"cannot fetch from {self.url}: it refuses us ({one_line(e)}); check the credentials") from e
+        except ModelError:
+            raise
+        except Exception as e:  # each kind of bucket has errors of its own for what is not to be reached
+            raise Away(f"cannot fetch from {self.url}: {type(e).__name__}: {one_line(e)}; asking again") from e
 
 
 def _replace(fresh: Path, target: Path, digest: str) -> None:

@@ -1,23 +1,22 @@
 """A store that is a folder of archives, one for each model, as a Swarm mounts them: unpacked once, checked by who loads them.
 
-Instead of a large archive a pointer lies there, which says in which registry it is. Whoever was given neither reads the model's
-card, which is what a web app needs of a model, from the result store.
+Instead of a large archive a pointer lies there, which says in which registry or bucket it is. Whoever was given neither reads the
+model's card, which is what a web app needs of a model, from the result store.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from modelstore import manifest
 from modelstore.errors import Corrupt, NotFound
 from modelstore.registry import Registry
+from modelstore.store import Store
 from serving import cards
 from serving.config import Config
 
@@ -29,18 +28,23 @@ MOST = 2 * manifest.MAX_MODEL + 4 * manifest.MAX_TEXT
 
 
 def folder_of(config: Config, digest: str) -> Path:
-    """The folder of a model, or of its card. Raises NotFound, OSError, Corrupt; registry.Away if it may be had later."""
+    """The folder of a model, or of its card. Raises NotFound, OSError, Corrupt; Away if it may be had later."""
     key = manifest.hex_of(digest)
     packed, target = Path(config.store.removeprefix(SCHEME)) / f"{key}.tar", config.folder / "models" / key
     if target.is_dir():
         return target
     if not packed.is_file():
         return cards.fetch(config, digest)
+    if (told := _pointer(packed)).get("store"):
+        return Store(told["store"], cache=target.parent).path(digest)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as beside, _here(packed, Path(beside)) as found:
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as beside:
         fresh = Path(beside) / key
+        if told:
+            packed = Path(beside) / "fetched.tar"
+            Registry(told["registry"]).pull(told["tag"], packed, MOST)
         try:
-            _unpack(found, fresh)
+            _unpack(packed, fresh)
         except (tarfile.TarError, EOFError) as error:
             raise NotFound(digest, str(packed)) from error
         try:
@@ -51,17 +55,12 @@ def folder_of(config: Config, digest: str) -> Path:
     return target
 
 
-@contextlib.contextmanager
-def _here(packed: Path, beside: Path) -> Iterator[Path]:
-    """The archive itself: what lies there, or what it points to."""
+def _pointer(packed: Path) -> dict[str, str]:
+    """Where the archive is, if it is not this file."""
     with packed.open("rb") as file:
         is_pointer = file.read(1) == b"{"
-    if not is_pointer:
-        yield packed
-        return
-    told, fetched = json.loads(packed.read_bytes()), beside / "fetched.tar"
-    Registry(told["registry"]).pull(told["tag"], fetched, MOST)
-    yield fetched
+    found: dict[str, str] = json.loads(packed.read_bytes()) if is_pointer else {}
+    return found
 
 
 def _unpack(packed: Path, to: Path) -> None:

@@ -17,7 +17,7 @@ import orjson
 import structlog
 from pydantic import ValidationError
 
-from modelstore.errors import ModelError, TooLarge
+from modelstore.errors import Away, ModelError, TooLarge
 from modelstore.signature import Signature
 from serving.config import Config
 
@@ -55,7 +55,6 @@ def awaited(config: Config, digest: str, say: Callable[[str], object], seconds: 
 def fetch(config: Config, digest: str, *, verify: bool = False) -> Path:
     """The folder of a model on this machine; with `verify`, every byte of it is hashed. Raises ModelUnusable, ModelAway."""
     from modelstore import manifest
-    from modelstore.registry import Away
     from modelstore.store import Store
     from serving import archives
 

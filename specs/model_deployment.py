@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from specs.dataset import Digest
 from specs.meta import Column, Counter, Model, Names, ObjectName, Quantity, Resource, Rule, Status, Timestamp
-from specs.model_deployment_swarm import TWO, Pinned, SwarmServing
+from specs.model_deployment_swarm import TWO, TWO_WAYS, Pinned, SwarmServing
 from specs.references import CredentialsRef, ObjectRef
 
 SOURCES = ("from_experiment", "model_version_ref")
@@ -256,10 +256,11 @@ class ModelDeployment(Resource):
              "exactly one of file, env, secretKeyRef must be set"),
         *(Rule(f"spec.swarm.{name}.credentialsRef",
                "[has(self.file), has(self.env), has(self.secretKeyRef)].filter(x, x).size() == 1",
-               "exactly one of file, env, secretKeyRef must be set") for name in KEEPERS),
+               "exactly one of file, env, secretKeyRef must be set") for name in (*KEEPERS, "models")),
         *(Rule(f"spec.swarm.{name}", "has(self.credentialsRef) == has(oldSelf.credentialsRef)", f"{name}: {FOR_LIFE}")
           for name in KEEPERS),
         Rule("spec.swarm.broker", "self.replicas != 2", TWO),
+        Rule("spec.swarm.models", "!(has(self.registry) && has(self.credentialsRef))", TWO_WAYS),
         Rule("spec.swarm.broker", "self.replicas == oldSelf.replicas", f"replicas: {FOR_LIFE}"),
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ RegistryUrl = Annotated[
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 
 TWO = "replicas: two brokers survive the loss of neither; choose 1 or 3"
+TWO_WAYS = "credentialsRef: larger models travel through registry or from the bucket, not both; take one of them away"
 
 
 class Amounts(Model):
@@ -131,10 +132,20 @@ class Analysis(Model):
 
 
 class SwarmModels(Model):
-    """How models get to the workers. Up to 500 kB, packed, they travel as a config of the Swarm."""
+    """How models get to the workers. Up to 500 kB, packed, they travel as a config of the Swarm; larger ones through a registry,
+    or from the bucket that they are kept in."""
 
     registry: RegistryUrl | None = None
     """Through which registry larger ones travel, such as http://10.0.0.1:5000; null: the SwarmCluster's own."""
+    credentials_ref: CredentialsRef | None = None
+    """What lets workers read the bucket that the daemon keeps models in (ANNEAL_MODEL_STORE=s3://…): a text in the form of
+    ~/.aws/credentials, also with region and endpoint_url. Then larger models are fetched from there."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.registry is not None and self.credentials_ref is not None:
+            raise ValueError(TWO_WAYS)
+        return self
 
 
 class Strategy(Model):

@@ -1,7 +1,8 @@
-"""Models on their way to a Swarm: small ones in a config, larger ones in a registry, with a config that says where.
+"""Models on their way to a Swarm: small ones in a config, larger ones in a registry or a bucket, with a config that says where.
 
 Whichever it is, the config is the thing that has a tag, that services name, and that goes when none names it any more. What lies
-in the registry follows it: a package that no config of ours points to is removed there.
+in the registry follows it: a package that no config of ours points to is removed there. A bucket is the store itself: nothing is
+written to it, and nothing removed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from drivers.contract import DriverError, InvalidConfiguration, Unreachable
 from drivers.swarm import tags
 from drivers.swarm.client import Docker
 from modelstore import manifest, registry
-from modelstore.errors import ModelError
+from modelstore.errors import Away, ModelError
 from modelstore.store import Store
 
 log = structlog.get_logger(__name__)
@@ -43,24 +44,32 @@ class Parcels:
         """Held from packing to the config's creation: nothing is removed meanwhile as if nobody pointed to it."""
 
     async def pack(self, change: Mapping[str, Any]) -> bytes:
-        """What the config of a model holds. `change`: `model`, and `registry` for one that is too large for a config."""
+        """What the config of a model holds. `change`: `model`; for one that is too large for a config `registry`, or `bucket`."""
         packed = await asyncio.to_thread(archive, self._store, str(change["model"]))
         with packed:
             size = packed.seek(0, io.SEEK_END)
             packed.seek(0)
             if size <= LARGEST_CONFIG:
                 return packed.read()
-            return await self._pushed(change, packed, size)
+            doing = f"cannot send the model {str(change['model'])[:19]}… to the Swarm: packed it has {size // 1000} kB"
+            return self._stored(doing) if change.get("bucket") else await self._pushed(change, packed, doing)
 
-    async def _pushed(self, change: Mapping[str, Any], packed: IO[bytes], size: int) -> bytes:
+    def _stored(self, doing: str) -> bytes:
+        if not self._store.url.startswith("s3://"):
+            raise InvalidConfiguration(
+                f"{doing}, and spec.swarm.models.credentialsRef has workers fetch it from a bucket, but models are kept in"
+                f" {self._store.url}; start the daemon with ANNEAL_MODEL_STORE=s3://BUCKET/FOLDER, or take credentialsRef away"
+            )
+        return json.dumps({"store": self._store.url}).encode()
+
+    async def _pushed(self, change: Mapping[str, Any], packed: IO[bytes], doing: str) -> bytes:
         digest, where = str(change["model"]), str(change.get("registry") or "")
-        doing = f"cannot send the model {digest[:19]}… to the Swarm: packed it has {size // 1000} kB"
         if not where and change.get("expected"):
             raise Unreachable(f"{doing}, and the SwarmCluster's registry does not run yet; waiting for it", retry_after=2.0)
         if not where:
             raise InvalidConfiguration(
                 f"{doing}, and no more than {LARGEST_CONFIG // 1000} kB travel as a config; give the SwarmCluster a registry,"
-                " or set spec.swarm.models.registry"
+                " or set spec.swarm.models.registry or, where models are kept in a bucket, credentialsRef"
             )
         swarm = await self._docker.read("look up the Swarm", lambda api: str(api.inspect_swarm()["ID"]))
         url, tag = f"{where.rstrip('/')}/anneal/models-{swarm}", self._tag(digest)
@@ -68,11 +77,11 @@ class Parcels:
         notes = {"dev.anneal.model": digest, "dev.anneal.installation": self._installation}
         try:
             await asyncio.to_thread(registry.Registry(url).push, tag, packed, notes)
-        except registry.Away as error:
+        except Away as error:
             raise Unreachable(f"{doing}, and {error}") from error
         except ModelError as error:
             raise InvalidConfiguration(f"{doing}, and {error}") from error
-        log.info("model.pushed", digest=digest, bytes=size, registry=url)
+        log.info("model.pushed", digest=digest, registry=url)
         return json.dumps({"registry": url, "tag": tag}, sort_keys=True).encode()
 
     def _tag(self, digest: str) -> str:
@@ -113,12 +122,15 @@ def pointer_of(row: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def archive(store: Store, digest: str) -> IO[bytes]:
-    """A package as one archive: the same package gives the same bytes. InvalidConfiguration: it is not there, or damaged."""
+    """A package as one archive: the same package gives the same bytes. InvalidConfiguration: it is not there, or damaged.
+    Unreachable: the store does not answer."""
     try:
         folder = store.path(digest)
         manifest.verify(folder, digest, keep=())
         files = [folder / manifest.MANIFEST, *(folder / name for name in sorted(manifest.read(folder)[1]))]
         return _packed(files)
+    except Away as error:
+        raise Unreachable(f"cannot send the model {digest[:19]}… to the Swarm: {error}") from error
     except (ModelError, OSError) as error:
         raise InvalidConfiguration(f"cannot send the model {digest[:19]}… to the Swarm: {error}") from error
 

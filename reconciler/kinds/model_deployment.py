@@ -252,10 +252,11 @@ class ModelDeploymentKind:
 
 
 def _given(obj: ModelDeployment) -> dict[str, CredentialsRef]:
-    """Where the URLs are read from of what is others', by what it is."""
+    """Where the secrets are read from that tell of what is others', by what it is."""
     if obj.spec.swarm is None:
         return {"broker": obj.spec.broker.credentials_ref} if obj.spec.broker else {}
-    found = {"broker": obj.spec.swarm.broker.credentials_ref, "store": obj.spec.swarm.store.credentials_ref}
+    swarm = obj.spec.swarm
+    found = {"broker": swarm.broker.credentials_ref, "store": swarm.store.credentials_ref, "models": swarm.models.credentials_ref}
     return {name: ref for name, ref in found.items() if ref is not None}
 
 

@@ -18,19 +18,27 @@ WHEN = formatdate(0, usegmt=True)
 class Bucket:
     """Objects by key. `url` is the endpoint; every bucket's name leads to the same objects."""
 
-    def __init__(self, access_key: str, **objects: bytes) -> None:
+    def __init__(self, access_key: str, host: str = "127.0.0.1", /, **objects: bytes) -> None:
         self.objects = {key.replace("__", "."): body for key, body in objects.items()}
-        self.access_key = access_key
+        self.access_keys = {access_key}
+        """Whose requests are answered."""
         self.refused = 0
         """How many requests were signed by somebody else, or by nobody."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"bucket": self}))
+        self.read = 0
+        """How many objects were sent."""
+        self._server = ThreadingHTTPServer((host, 0), type("Handler", (_Handler,), {"bucket": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http://{host}:{self._server.server_address[1]}"
 
     @property
     def environment(self) -> dict[str, str]:
         """What a process needs to find it."""
         return {"AWS_ENDPOINT_URL_S3": self.url, "AWS_DEFAULT_REGION": REGION}
+
+    def profile(self, access_key: str) -> str:
+        """What a process needs to find and to read it with this key, as a file of the AWS tools."""
+        key = f"aws_access_key_id = {access_key}\naws_secret_access_key = secret-of-{access_key}\n"
+        return f"[default]\n{key}region = {REGION}\nendpoint_url = {self.url}\n"
 
     def __enter__(self) -> Bucket:
         self._thread.start()
@@ -54,6 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.bucket.objects.get(key)
         if body is None:
             return self.error(404, "NoSuchKey")
+        self.bucket.read += self.command == "GET"
         if part := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             start, end = int(part[1]), min(int(part[2] or len(body)), len(body) - 1)
             return self.answer(206, body[start : end + 1], {"Content-Range": f"bytes {start}-{end}/{len(body)}"})
@@ -86,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         """The key that is asked for; None: refused, and answered so."""
         parts = urlsplit(self.path)
         self.query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        if f"Credential={self.bucket.access_key}/" in self.headers.get("Authorization", ""):
+        who = re.search(r"Credential=([^/]*)/", self.headers.get("Authorization", ""))
+        if who and who[1] in self.bucket.access_keys:
             return unquote(parts.path).lstrip("/").partition("/")[2]
         self.bucket.refused += 1
         self.error(403, "AccessDenied")

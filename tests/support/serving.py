@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -49,6 +50,17 @@ def penguins() -> tuple[dict[str, list[Any]], list[str]]:
     table = pd.read_csv(ROOT / "examples/quickstart/data/penguins.csv")
     target = table.pop("species").tolist()
     return _columns(table), target
+
+
+def large_model(folder: Path) -> str:
+    """Put a forest into a store that learned labels without rhyme or reason, several MB of them; its digest."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    columns, target = penguins()
+    random.Random(1).shuffle(target)
+    digest = train(folder, columns, target, RandomForestClassifier(n_estimators=500, random_state=0)).digest
+    assert sum(path.stat().st_size for path in (folder / digest.removeprefix("sha256:")).iterdir()) > 2_000_000
+    return digest
 
 
 def diamonds(rows: int = 3000) -> tuple[dict[str, list[Any]], list[float]]:

@@ -93,6 +93,11 @@ class SwarmLab:
         """Node number → its address."""
         return {n: f"10.{self.instance}.0.{n}" for n in range(1, self.nodes + 1)}
 
+    @property
+    def host(self) -> str:
+        """This machine's address, as the nodes and their containers see it."""
+        return f"10.{self.instance}.0.254"
+
     @cached_property
     def images(self) -> dict[str, str]:
         """Images by digest: serving, python, rabbitmq, redis, haproxy, registry."""

@@ -107,6 +107,12 @@ def kill_one(lab: SwarmLab, part: str) -> None:
     raise AssertionError(f"no container of {part} runs")
 
 
+def running(lab: SwarmLab, part: str) -> int:
+    """How many containers of a service run and are well."""
+    rows = [row for n in lab.addresses for row in lab.api(n).containers(filters={"name": f"-{part}."})]
+    return sum(row["State"] == "running" and "starting" not in row["Status"] for row in rows)
+
+
 def answers_at(lab: SwarmLab, node: int) -> bool:
     """Whether a node's port answers."""
     try:

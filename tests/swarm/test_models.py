@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -12,29 +11,21 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sklearn.ensemble import RandomForestClassifier
 
 from tests.support.daemon import until
-from tests.support.serving import penguins, train
+from tests.support.serving import large_model
 from tests.support.swarmlab import SwarmLab
-from tests.support.swarmstage import CLUSTERS, PATIENCE, answers_at, kill_one, on_stage, on_swarm, said
+from tests.support.swarmstage import CLUSTERS, PATIENCE, answers_at, kill_one, on_stage, on_swarm, running, said
 from tests.support.theatre import NAME, House, Stage, cleared, quiet, status
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1500)]
 REGISTRY_PORT = 5001
-SEVERAL_MB = 2_000_000
 
 
 @pytest.fixture(scope="module")
-def large(house: House, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A forest that learned nothing by heart: several MB of it."""
-    columns, target = penguins()
-    random.Random(1).shuffle(target)
-    forest = RandomForestClassifier(n_estimators=500, random_state=0)
-    model = train(house[0].home.models, columns, target, forest)
-    files = (house[0].home.models / model.digest.removeprefix("sha256:")).iterdir()
-    assert sum(path.stat().st_size for path in files) > SEVERAL_MB
-    return model.digest
+def large(house: House) -> str:
+    """A model of several MB."""
+    return large_model(house[0].home.models)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -138,9 +129,3 @@ def scaled(api: Any, part: str, replicas: int) -> None:
     spec = row["Spec"] | {"Mode": {"Replicated": {"Replicas": replicas}}}
     url = api._url("/services/{0}/update", row["ID"])
     api._raise_for_status(api._post_json(url, data=spec, params={"version": row["Version"]["Index"]}))
-
-
-def running(lab: SwarmLab, part: str) -> int:
-    """How many containers of a service run and are well."""
-    rows = [row for n in lab.addresses for row in lab.api(n).containers(filters={"name": f"-{part}."})]
-    return sum(row["State"] == "running" and "starting" not in row["Status"] for row in rows)

@@ -46,7 +46,7 @@ def wanted_parts(obj: ModelDeployment) -> set[str]:
     found |= {row.name for row in obj.status.parts} | {row.part for row in obj.status.intents}
     for row in obj.status.revisions:
         if row.state in ("Pending", "Serving"):
-            found |= {serving.model_part(row.digest), serving.workers_part(row.revision)}
+            found |= {serving.model_part(obj, row.digest), serving.workers_part(row.revision)}
         if row.state == "Pending":
             found.add(serving.preflight_part(row.revision))
     return {part for part in found if part.partition("/")[0] in ("network", "secret", "config", "service")}
@@ -97,12 +97,12 @@ def _ground(obj: ModelDeployment, seen: Seen, there: View) -> Plan | None:
     wanted += [
         (part, "what keeps data needs it", {"generates": size}) for part, size in data.secrets(serving.swarm_of(obj)).items()
     ]
-    wanted += [(part, f"the {name}'s URL was given", {"given": name}) for name, part in serving.given(seen).items()]
+    wanted += [(part, f"what tells of the {name} was given", {"given": name}) for name, part in serving.given(seen).items()]
     wanted += [(part, "its services are told so", {"text": text}) for part, text in serving.texts(obj).items()]
     for row in (there.serving, there.target):
         if row is not None:
             why = f"revision {row['revision']} serves this model"
-            wanted.append((serving.model_part(row["digest"]), why, serving.parcel(obj, seen, row["digest"])))
+            wanted.append((serving.model_part(obj, row["digest"]), why, serving.parcel(obj, seen, row["digest"])))
     for part, why, change in wanted:
         if part not in seen:  # it stands in the status from this pass on, and is looked at in the next one
             return Wait(Reason.PENDING, f"{part} is to be made", 0.02)
@@ -208,7 +208,8 @@ def _surplus(obj: ModelDeployment, there: View, seen: Seen, now: datetime) -> Pl
     if services:
         return tuple(Step("delete", part, "no requests go to it any more", ref=_ref(seen, part)) for part in services)
     secrets = {*data.secrets(serving.swarm_of(obj)), *serving.given(seen).values()}
-    wanted = {*secrets, *serving.texts(obj), *(serving.model_part(row["digest"]) for row in (there.serving, there.target) if row)}
+    models = {serving.model_part(obj, row["digest"]) for row in (there.serving, there.target) if row}
+    wanted = {*secrets, *serving.texts(obj), *models}
     named = {ident for part in seen if (service := service_of(seen, part)) for ident in _names(service)}
     items = {part: item for part in seen if part.startswith(("config/", "secret/")) and (item := serving.item_of(seen, part))}
     unused = [part for part, item in items.items() if part not in wanted and item.id not in named]

@@ -43,8 +43,10 @@ FIXED = ("service/web", "service/entry", "service/routes")
 """The services that every deployment has, beside its workers and what keeps its data."""
 TABLE = "anneal.dev/table"
 """The label in which the service `routes` carries the routing table."""
-GIVEN = ("broker", "store")
-"""What may be others': then its URL is given, as a secret."""
+GIVEN = ("broker", "store", "models")
+"""What may be others': then a secret is given that says where it is, or who may read it."""
+BUCKET = f"{SECRETS}/models"
+"""Who reads the bucket of models, as the AWS tools are told."""
 READY = f"grep -qs '\"ready\":true' {FOLDER}/state/*.json && test -n \"$(find {FOLDER}/state -name '*.json' -mmin -2)\""
 """The process of a container says of itself that it is ready, and has said so lately. Two commands of the shell: every container
 is asked this every few seconds."""
@@ -130,21 +132,33 @@ def texts(obj: ModelDeployment) -> dict[str, str]:
     return {f"config/{name}-{content_hash(text)}": text for name, text in found.items()}
 
 
-def model_part(digest: str) -> str:
-    """The config that a model travels in."""
-    return f"config/model-{digest.removeprefix('sha256:')[:16]}"
+def model_part(obj: ModelDeployment, digest: str) -> str:
+    """The config that a model travels in; another one where the spec has it fetched in another way."""
+    return _ways(digest)[1 if swarm_of(obj).models.credentials_ref else 0]
+
+
+def _ways(digest: str) -> tuple[str, str]:
+    plain = f"config/model-{digest.removeprefix('sha256:')[:16]}"
+    return plain, f"{plain}-bucket"
+
+
+def model_item(obj: ModelDeployment, seen: Seen, digest: str) -> Item | None:
+    """The config of a model: the wanted one, else the one that a revision of before still uses."""
+    return item_of(seen, model_part(obj, digest)) or next(filter(None, (item_of(seen, part) for part in _ways(digest))), None)
 
 
 def parcel(obj: ModelDeployment, seen: Seen, digest: str) -> Mapping[str, Any]:
-    """How a model is sent: as a config; one that is too large for that, through this registry."""
-    cluster, given = common.live_object(seen, "cluster"), swarm_of(obj).models.registry
+    """How a model is sent: as a config; one that is too large for that, through this registry, or from the bucket of models."""
+    cluster, models = common.live_object(seen, "cluster"), swarm_of(obj).models
+    if models.credentials_ref is not None:
+        return {"model": digest, "bucket": True}
     running = cluster.status.get("registry") if cluster else None
-    where = given or (f"http://{running}" if running else "")
+    where = models.registry or (f"http://{running}" if running else "")
     return {"model": digest, "registry": where, "expected": bool(cluster and cluster.spec.get("registry"))}
 
 
 def given(seen: Seen) -> dict[str, str]:
-    """The secrets with the URLs of what is others', by name."""
+    """The secrets that tell of what is others', by name."""
     items = {name: item_of(seen, f"{HEAD}{name}") for name in GIVEN}
     return {name: f"secret/{name}-{item.id}" for name, item in items.items() if item is not None}
 
@@ -223,8 +237,8 @@ class Builder:
         number, digest = str(row["revision"]), str(row["digest"])
         command = ["python", "-m", "serving.worker", "--config", CONFIG, "--revision", number, "--digest", digest, "--index", "0"]
         box = container(
-            row["image"], command, configs=[self._app(), self._model(digest)], secrets=self._secrets(), user=USER,
-            health=Health(WELL, 2), grace=self.obj.spec.predictor.timeout + 10.0, env={"OMP_NUM_THREADS": "1"},
+            row["image"], command, configs=[self._app(), self._model(digest)], secrets=self._secrets("models"), user=USER,
+            health=Health(WELL, 2), grace=self.obj.spec.predictor.timeout + 10.0, env=self._environment(OMP_NUM_THREADS="1"),
         )  # fmt: skip
         made = self._task(box, f"workers-{number}", self.swarm.workers.resources)
         return replicated(made, self.obj.spec.predictor.min_replicas)
@@ -234,8 +248,8 @@ class Builder:
         digest = str(row["digest"])
         command = ["python", "-m", "serving.preflight", "--config", CONFIG, "--digest", digest, "--out", "-"]
         box = container(
-            row["image"], command, configs=[self._app(), self._model(digest)], secrets=self._secrets(), user=USER,
-            env={"OMP_NUM_THREADS": "1"},
+            row["image"], command, configs=[self._app(), self._model(digest)], secrets=self._secrets("models"), user=USER,
+            env=self._environment(OMP_NUM_THREADS="1"),
         )  # fmt: skip
         made = self._task(box, "preflight", self.swarm.workers.resources)
         return job(made | {"LogDriver": {"Name": "json-file", "Options": {}}})  # its result is read from there
@@ -255,8 +269,8 @@ class Builder:
         digests = sorted({route["digest"] for route in table["revisions"]})
         box = container(
             image, ["python", "-m", "serving.keeper", "--config", CONFIG, "--table", text],
-            configs=[self._app(), *map(self._model, digests)], secrets=self._secrets(), user=USER,
-            health=Health(WELL, 1), grace=2.0,
+            configs=[self._app(), *map(self._model, digests)], secrets=self._secrets("models"), user=USER,
+            health=Health(WELL, 1), grace=2.0, env=self._environment(),
         )  # fmt: skip
         return replicated(self._task(box, "routes", TaskResources()), 1, labels={TABLE: text})
 
@@ -301,12 +315,20 @@ class Builder:
         return self._file(part, path)
 
     def _model(self, digest: str) -> File:
-        return self._file(model_part(digest), f"{MODELS}/{digest.removeprefix('sha256:')}.tar")
+        item = model_item(self.obj, self.seen, digest)
+        assert item is not None, digest
+        return File(item.id, item.name, f"{MODELS}/{digest.removeprefix('sha256:')}.tar")
 
-    def _secrets(self) -> list[File]:
-        """What the app's processes need to reach broker and store."""
+    def _secrets(self, *more: str) -> list[File]:
+        """What a process of the app needs to reach broker and store, and what else it may know."""
         own = {"password": "secret/password"} if data.keepers(self.swarm) else {}
-        return [self._file(part, name, 0o400) for name, part in (own | given(self.seen)).items()]
+        known = own | {name: part for name, part in given(self.seen).items() if name in ("broker", "store", *more)}
+        return [self._file(part, name, 0o400) for name, part in known.items()]
+
+    def _environment(self, **more: str) -> dict[str, str]:
+        """What who fetches models is told in its environment."""
+        fetches = {"AWS_SHARED_CREDENTIALS_FILE": BUCKET, "AWS_CONFIG_FILE": BUCKET} if "models" in given(self.seen) else {}
+        return more | fetches
 
     def _file(self, part: str, path: str, mode: int = 0o444) -> File:
         item = item_of(self.seen, part)

@@ -40,7 +40,7 @@ def routes_kept(there: View, seen: Seen, now: datetime, build: Builder) -> Plan 
         main = there.serving
         return _write(_table({}, now, [_route(main, 100)], main), "nobody keeps the routing table", seen, build, main["image"])
     for route in table["revisions"]:
-        if serving.item_of(seen, serving.model_part(route["digest"])) is None:
+        if serving.model_item(build.obj, seen, route["digest"]) is None:
             return None
     want = build.routes(table, there.serving.get("image") or build.swarm.image)
     return keep("service/routes", want, seen, now, float(build.obj.spec.progress_deadline_seconds))

@@ -124,7 +124,7 @@ def test_a_new_model_takes_over_without_a_gap(strategy: dict[str, Any]) -> None:
     steps = [{1: 90, 2: 10}, {1: 50, 2: 50}] if strategy["type"] == "rolling" else []
     assert seen == [{1: 100}, *steps, {2: 100}]
     assert "service/workers-1" not in there.things
-    assert serving.model_part(A) not in there.things
+    assert serving.model_part(there.object, A) not in there.things
     first, second = there.status["revisions"]
     assert (first["state"], second["state"]) == ("Superseded", "Serving")
     assert first["servedFrom"] < first["servedUntil"] == second["servedFrom"]
@@ -479,5 +479,5 @@ def test_whatever_happens_it_ends_with_the_wanted_model_and_nothing_left_over(ev
     assert list(routed(there).values()) == [100]
     assert [part for part in there.services() if "workers" in part] == [f"service/workers-{there.status['revision']}"]
     models = {part for part in there.things if part.startswith("config/model")}
-    assert serving.model_part(digest) in models
+    assert serving.model_part(there.object, digest) in models
     there.teardown()

@@ -171,6 +171,9 @@ MODEL_DEPLOYMENTS = (
          old=ON_SWARM | {"swarm": SWARM | {"store": {"credentialsRef": {"env": "A"}}}}),
     Case("another broker gets another Secret", ON_SWARM | {"swarm": SWARM | {"broker": {"credentialsRef": {"env": "B"}}}},
          old=ON_SWARM | {"swarm": SWARM | {"broker": {"credentialsRef": {"env": "A"}}}}),
+    Case("models from a bucket", ON_SWARM | {"swarm": SWARM | {"models": {"credentialsRef": {"env": "A"}}}}),
+    Case("models by two ways", ON_SWARM | {"swarm": SWARM | {"models": {"credentialsRef": {"env": "A"}, "registry": "http://a"}}},
+         "spec.swarm.models.credentialsRef", crd_refused="spec.swarm.models"),
     Case("a strategy of a kind there is not", ON_SWARM | {"swarm": SWARM | {"strategy": {"type": "canary"}}},
          "spec.swarm.strategy.type"),
     Case("a share of nothing", ON_SWARM | {"swarm": SWARM | {"strategy": {"steps": [0]}}}, "spec.swarm.strategy.steps.0"),
@@ -238,7 +241,9 @@ FULL: dict[str, list[dict[str, Any]]] = {
                          "analysis": {"minRequests": 1, "maxErrorRatio": 0.5, "maxLatencyMs": 5, "maxLatencyRatio": 2.5}},
             "logDriver": {"name": "a", "options": {"a": "b"}}}},
         *({"predictor": {"model": MODEL}, "swarm": SWARM | {name: {"credentialsRef": {how: "a"}}}}
-          for name in ("broker", "store") for how in ("file", "env")),
+          for name in ("broker", "store", "models") for how in ("file", "env")),
+        {"predictor": {"model": MODEL}, "swarm": SWARM | {
+            "models": {"credentialsRef": {"secretKeyRef": {"name": "a", "key": "b"}}}}},
     ],
 }  # fmt: skip
 """By kind: specs that together hold every field."""
