@@ -226,6 +226,8 @@ class ModelDeploymentStatus(Status):
     """How the latest model compares."""
     pins: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=8)] | None = None
     """Where what keeps data is at home: broker and store, each with the id of its node."""
+    homes: Annotated[dict[str, Annotated[str, Field(max_length=255)]], Field(max_length=8)] | None = None
+    """The same by the names of the nodes: one that joins the Swarm again has another id."""
     resolved: Annotated[dict[str, Any], Field(max_length=64)] | None = None
     """The inputs that it was made with."""
 

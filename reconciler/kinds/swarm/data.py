@@ -56,21 +56,28 @@ ERLANG = "+sbwt none +sbwtdcpu none +sbwtdio none"
 GIVE_UP = "-kernel net_ticktime 15"
 """A member without power is given up after so many seconds."""
 RUN_RABBITMQ = "exec rabbitmq-server"
+JOINED = "/var/lib/rabbitmq/joined"
 JOIN = (
     f"rm -f $HOME/.erlang.cookie; cat {COOKIE} > $HOME/.erlang.cookie; chmod 400 $HOME/.erlang.cookie; number=0;"
     " for peer in %s; do"
     '   if [ "$peer" = "$HOSTNAME" ] || getent hosts $peer >/dev/null 2>&1 || nslookup $peer >/dev/null 2>&1; then'
     '     number=$((number + 1)); echo "cluster_formation.classic_config.nodes.$number = rabbit@$peer" >> /tmp/rabbitmq.conf;'
+    f'     if [ "$peer" != "$HOSTNAME" ] && [ ! -e {JOINED} ]'
+    '       && rabbitmqctl -q -n "rabbit@$peer" forget_cluster_node "$RABBITMQ_NODENAME" >/dev/null 2>&1;'
+    "     then rm -rf $HOME/mnesia; fi;"
     "   fi; done;"
+    " { rabbitmqctl -q -n $RABBITMQ_NODENAME await_startup --timeout 600"
+    " && rabbitmq-queues -q -n $RABBITMQ_NODENAME grow $RABBITMQ_NODENAME all; } >/dev/null 2>&1 & "
 )
-"""Members that the Swarm knows are joined; who finds none is the first. Whoever has been a member remembers the others itself."""
+"""Members that the Swarm knows are joined; who finds none is the first. Whoever has been a member remembers the others itself.
+One that others remember, and that knows nothing of it, has lost its volume: they forget it, and it joins as a new one. In the end
+it gets a copy of each queue that has none with it."""
 
 PING = f'REDISCLI_AUTH="$(cat {PASSWORD})" redis-cli ping | grep -q PONG'
 LISTENS = "grep -qi ':{port:04x} [0-9a-f]*:0000 0a' /proc/net/tcp /proc/net/tcp6"
 """A port in the state LISTEN."""
 ANSWERS = LISTENS.format(port=5672)
 HEARS = LISTENS.format(port=25672)
-JOINED = "/var/lib/rabbitmq/joined"
 MEMBER = f"{{ {ANSWERS} && touch {JOINED}; }} || {{ test -e {JOINED} && {HEARS}; }}"
 """A member is well once it has joined and takes clients; from then on it is as soon as other members can speak to it. For only
 who is well has a name on a Swarm, and after a power cut of all of them each waits for the others before it takes clients."""

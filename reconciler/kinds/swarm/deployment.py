@@ -19,7 +19,7 @@ from reconciler.kinds.local import Local
 from reconciler.kinds.rollout import REFERENCES, View, view
 from reconciler.kinds.scoring import score
 from reconciler.kinds.swarm import data, judging, letters, serving
-from reconciler.kinds.swarm.homes import pinned
+from reconciler.kinds.swarm.homes import left, pinned
 from reconciler.kinds.swarm.keeping import POLL_SECONDS, how, keep
 from reconciler.kinds.swarm.serving import FIXED, Builder, service_of
 from reconciler.kinds.swarm.switching import all_to, next_share, routes_kept, switched_at, taken_back
@@ -147,10 +147,21 @@ def _data(obj: ModelDeployment, seen: Seen, now: datetime, late: float, build: B
         part = f"service/{name}"
         if name not in pins:
             yield Wait(Reason.DEPENDENCY_NOT_READY, f"no node of the Swarm can take {name}; bring one up", 5.0)
+        elif left(pins[name], seen):
+            yield Wait(Reason.DEPENDENCY_NOT_READY, _homeless(obj, name), 5.0)
         elif name in members[1:] and service_of(seen, part) is None and not data.runs(seen, members[0]):
             yield Wait(Reason.STARTING, f"{name} joins {members[0]} once that runs", POLL_SECONDS)
         else:
             yield keep(part, build.keeper(name, pins[name]), seen, now, late)
+
+
+def _homeless(obj: ModelDeployment, name: str) -> str:
+    """What is said of data whose node left the Swarm."""
+    home = (obj.status.homes or {}).get(name) if obj.status else None
+    return (
+        f"the node that has the data of {name} has left the Swarm; let it join again{f' as {home}' if home else ''},"
+        " or delete the ModelDeployment and create it anew, without what was accepted and not yet answered"
+    )
 
 
 def _bring_up(obj: ModelDeployment, there: View, seen: Seen, now: datetime, build: Builder) -> Plan | None:

@@ -10,7 +10,7 @@ from reconciler.engine.kind import Verdict
 from reconciler.kinds import telling
 from reconciler.kinds.rollout import Trial, View, view
 from reconciler.kinds.swarm import data, serving
-from reconciler.kinds.swarm.homes import pinned, ready_nodes
+from reconciler.kinds.swarm.homes import named, pinned, ready_nodes
 from reconciler.kinds.swarm.serving import FIXED, service_of
 from reconciler.kinds.telling import Picture
 from specs.meta import Reason
@@ -26,8 +26,10 @@ def picture(obj: ModelDeployment, seen: Seen) -> Picture:
 
 def status(obj: ModelDeployment, seen: Seen, plan: Plan) -> Mapping[str, Any]:
     """Where it answers, what it serves, what was served, and where its data is at home."""
-    pins = pinned(obj, seen)
-    return telling.status(picture(obj, seen), plan) | ({"pins": pins} if pins else {})
+    found = telling.status(picture(obj, seen), plan)
+    for field, homes in (("pins", pinned(obj, seen)), ("homes", named(obj, seen))):
+        found |= {field: homes} if homes else {}
+    return found
 
 
 def verdicts(obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
