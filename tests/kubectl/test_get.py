@@ -160,19 +160,20 @@ def test_watching_a_table(kubectl: Kubectl):
         assert watch.stdout.readline().split()[:3] == ["a", "True", "Healthy"]
         kubectl.create(machine("b"))
         assert watch.stdout.readline().split()[0] == "b"
-        watch.terminate()
 
 
 def test_watching_whole_objects(kubectl: Kubectl):
-    """get -w -o json prints each version of the object whole."""
+    """get -w -o json prints each version of the object whole.
+
+    Of all, not of one by its name: there kubectl drops the first event, and with it a change that comes before its watch does.
+    """
     kubectl.create(machine("a"))
-    with kubectl.start("get", "machine", "a", "--watch", "-o", "jsonpath={.metadata.generation}{'\\n'}") as watch:
+    with kubectl.start("get", "machines", "--watch", "-o", "jsonpath={.metadata.generation}{'\\n'}") as watch:
         assert watch.stdout is not None
         assert watch.stdout.readline() == "1\n"
         body = {"spec": {"remediation": {"maxRetry": 1}}}
         kubectl.server.call("PATCH", kubectl.path("machines", "a"), body, "application/merge-patch+json")
         assert watch.stdout.readline() == "2\n"
-        watch.terminate()
 
 
 def test_watching_sees_deletions(kubectl: Kubectl):
@@ -184,7 +185,6 @@ def test_watching_sees_deletions(kubectl: Kubectl):
         body = {"metadata": {"labels": {"app": "db"}}}
         kubectl.server.call("PATCH", kubectl.path("machines", "a"), body, "application/merge-patch+json")
         assert watch.stdout.readline().split()[:2] == ["DELETED", "a"]
-        watch.terminate()
 
 
 def test_raw_paths(kubectl: Kubectl):

@@ -11,6 +11,8 @@ import ssl
 import subprocess
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,9 +106,15 @@ class Kubectl:
         assert done.returncode == code, f"kubectl {' '.join(args)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
-        """Start one that goes on, such as a watch; whoever starts it ends it."""
-        return subprocess.Popen(self.command(*args), stdout=subprocess.PIPE, text=True, env=self.env, bufsize=1, cwd=self.folder)
+    @contextmanager
+    def start(self, *args: str) -> Iterator[subprocess.Popen[str]]:
+        """One that goes on, such as a watch; with the block it ends."""
+        command, pipe = self.command(*args), subprocess.PIPE
+        with subprocess.Popen(command, stdout=pipe, text=True, env=self.env, bufsize=1, cwd=self.folder) as running:
+            try:
+                yield running
+            finally:
+                running.kill()
 
     def command(self, *args: str) -> list[str]:
         return [KUBECTL or "kubectl", "--namespace", self.namespace, *args]

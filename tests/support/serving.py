@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("PROMETHEUS_MULTIPROC_DIR", None)
 START_SECONDS = 60.0
+PATIENT_SECONDS = 60.0
+"""How long a request waits for its answer, unless a test says otherwise: however busy this machine is, that is long enough."""
 SEARCH = {
     "metric": "accuracy", "trials": {"Succeeded": 2, "EarlyStopped": 1},
     "candidates": [{"name": "linear", "estimator": "LogisticRegression", "state": "Succeeded", "score": 0.98, "message": ""}],
@@ -149,7 +151,8 @@ class Deployment:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        config = {"name": self.name, "store": str(self.store), "port": self.port, **self.options}
+        limits = {"timeoutSeconds": PATIENT_SECONDS} | self.options.get("limits", {})
+        config = {"name": self.name, "store": str(self.store), "port": self.port, **self.options, "limits": limits}
         self.config.write_text(json.dumps(config))
 
     @property
