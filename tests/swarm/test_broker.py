@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ import pytest_asyncio
 
 from tests.support.daemon import until
 from tests.support.swarmlab import TALLY, SwarmLab
-from tests.support.swarmstage import PATIENCE, PORT, RATE, kill_one, on_stage, on_swarm, served_good
+from tests.support.swarmstage import PATIENCE, PORT, RATE, answers_at, kill_one, on_stage, on_swarm, served_good
 from tests.support.theatre import NAME, ROW, House, Stage, quiet, status
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1500)]
@@ -44,12 +45,12 @@ def inside(lab: SwarmLab, part: str, command: str) -> str:
 
 
 def copies(lab: SwarmLab, member: str) -> tuple[set[str], str]:
-    """Who has a copy of the revision's queue, and who leads, as this member sees it."""
+    """Who has a copy of the revision's queue at hand, and who leads, as this member sees it."""
     tool = "PATH=/usr/lib/rabbitmq/bin:$PATH rabbitmqctl -n $RABBITMQ_NODENAME --silent --formatter=json"
-    rows = json.loads(inside(lab, member, f"{tool} list_queues name members leader 2>/dev/null"))
+    rows = json.loads(inside(lab, member, f"{tool} list_queues name online leader 2>/dev/null"))
     assert {row["name"] for row in rows} <= {f"anneal.default.{NAME}.r1", f"anneal.default.{NAME}.r1.dead"}  # and no others
     (queue,) = [row for row in rows if row["name"] == f"anneal.default.{NAME}.r1"]
-    return {name.removeprefix("rabbit@") for name in queue["members"]}, queue["leader"].removeprefix("rabbit@")
+    return {name.removeprefix("rabbit@") for name in queue["online"]}, queue["leader"].removeprefix("rabbit@")
 
 
 async def test_three_members_on_three_nodes_keep_each_queue(at: Stage, lab: SwarmLab) -> None:
@@ -165,9 +166,26 @@ async def test_a_member_that_is_lost_loses_nothing(at: Stage, lab: SwarmLab) -> 
         await asyncio.to_thread(lab.start, lost)
     await at.until(quiet, PATIENCE)
 
-    def whole() -> bool:
-        with suppress(json.JSONDecodeError):  # rabbitmqctl gives up while a member is on its way back
-            return copies(lab, candidates[0])[0] == set(MEMBERS)
-        return False
+    await until(lambda: whole(lab, candidates[0]), PATIENCE, lambda: "the member does not come back")
 
-    await until(whole, PATIENCE, lambda: "the member does not come back")
+
+async def test_a_member_whose_volume_is_lost_joins_anew(at: Stage, lab: SwarmLab) -> None:
+    """Its node comes back with another disk: the others forget it and take it in again, and it has its copy of the queue."""
+    pins = status(await at.deployment())["pins"]
+    lost, left, _ = sorted(MEMBERS, key=lambda member: pins[member] == pins["store"])
+    node = next(n for n in lab.addresses if lab.state(n)["NodeID"] == pins[lost])
+    await asyncio.to_thread(lab.kill, node)
+    (volume,) = (lab.root / str(node) / "data" / "volumes").glob(f"*-{lost}/_data")
+    for path in volume.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    await asyncio.to_thread(lab.start, node)
+    await until(lambda: (volume / "joined").exists() and whole(lab, left), PATIENCE, lambda: "the member does not join")
+    await at.until(quiet, PATIENCE)
+    await until(lambda: all(answers_at(lab, n) for n in lab.addresses), PATIENCE, lambda: "not every node answers")
+
+
+def whole(lab: SwarmLab, member: str) -> bool:
+    """Whether the queue has a copy with each member, as this one sees it."""
+    with suppress(json.JSONDecodeError):  # rabbitmqctl gives up while a member is on its way back
+        return copies(lab, member)[0] == set(MEMBERS)
+    return False

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 import requests
+from docker.errors import APIError
 
-from tests.support.daemon import until
+from tests.support.daemon import condition_of, until
 from tests.support.swarmlab import SwarmLab
 from tests.support.swarmstage import PATIENCE, PORT, SOON, answers_at, crowd, kill_one, on_stage, on_swarm, served_good
 from tests.support.theatre import ROW, House, Stage, asked, quiet, status
@@ -121,3 +122,36 @@ async def test_a_node_without_power_is_done_without(at: Stage, lab: SwarmLab) ->
         await asyncio.to_thread(lab.start, lost)
     await until(lambda: answers_at(lab, lost), PATIENCE, lambda: "the node that is back does not answer")
     await at.until(quiet, PATIENCE)
+
+
+async def test_a_node_that_joins_again_under_another_id_has_its_data_still(at: Stage, lab: SwarmLab) -> None:
+    """The store's node loses what it knew of the Swarm and is removed from it: that is said. It joins anew: the store is at home
+    there again, with all results."""
+    ident = status(await at.deployment())["pins"]["store"]
+    lost = next(n for n in lab.addresses if lab.state(n)["NodeID"] == ident)
+    other = next(n for n in lab.addresses if n != lost)
+    jobs = [await asyncio.to_thread(accepted, f"http://{lab.addresses[other]}:{PORT}") for _ in range(20)]
+    await all_answered(jobs)
+    await asyncio.to_thread(lab.kill, lost)
+    await until(lambda: removed(lab, other, ident), PATIENCE, lambda: "it cannot be removed")
+    await at.until(lambda obj: "the data of store has left the Swarm" in condition_of(obj)["message"], PATIENCE)
+    await asyncio.to_thread(lab.forget, lost)
+    token, home = lab.api(other).inspect_swarm()["JoinTokens"]["Manager"], lab.addresses[lost]
+    lab.api(lost).join_swarm([f"{lab.addresses[other]}:2377"], token, f"{home}:2377", home)
+    new = lab.state(lost)["NodeID"]
+    assert new != ident
+    await at.until(lambda obj: status(obj)["pins"]["store"] == new and quiet(obj), PATIENCE)
+    await until(lambda: all(answers_at(lab, n) for n in lab.addresses), PATIENCE, lambda: "not every node answers")
+    await all_answered(jobs)
+
+
+def removed(lab: SwarmLab, by: int, ident: str) -> bool:
+    """Have a manager demote a dead one and remove it; False while the others do not see that it is dead."""
+    api = lab.api(by)
+    try:
+        row = api.inspect_node(ident)
+        api.update_node(ident, row["Version"]["Index"], {"Role": "worker", "Availability": "active"})
+        api.remove_node(ident, force=True)
+    except APIError:
+        return False
+    return True
