@@ -66,8 +66,8 @@ JOIN = (
     '       && rabbitmqctl -q -n "rabbit@$peer" forget_cluster_node "$RABBITMQ_NODENAME" >/dev/null 2>&1;'
     "     then rm -rf $HOME/mnesia; fi;"
     "   fi; done;"
-    " { rabbitmqctl -q -n $RABBITMQ_NODENAME await_startup --timeout 600"
-    " && rabbitmq-queues -q -n $RABBITMQ_NODENAME grow $RABBITMQ_NODENAME all; } >/dev/null 2>&1 & "
+    " for try in $(seq 100); do sleep 5; rabbitmqctl -q -n $RABBITMQ_NODENAME await_startup --timeout 600"
+    " && rabbitmq-queues -q -n $RABBITMQ_NODENAME grow $RABBITMQ_NODENAME all && break; done >/dev/null 2>&1 & "
 )
 """Members that the Swarm knows are joined; who finds none is the first. Whoever has been a member remembers the others itself.
 One that others remember, and that knows nothing of it, has lost its volume: they forget it, and it joins as a new one. In the end
