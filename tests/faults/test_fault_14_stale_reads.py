@@ -18,7 +18,7 @@ async def test_an_old_spec_does_not_undo_the_new_one(apart: World, between: Prox
     await apart.ready("m")
     await between.remember()
     await apart.edit("m", flavor="large")
-    await apart.until("m", lambda obj: apart.admin.servers() and apart.admin.servers()[0]["flavor"] == "large")
+    await apart.until("m", lambda obj: any(each["flavor"] == "large" for each in apart.admin.servers()))
     obj = await apart.ready("m")
     before, requests = apart.admin.inventory(), len(apart.admin.log())
 

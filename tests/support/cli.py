@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.support.daemon import PRODUCTION
+
 ANNEAL = Path(sys.executable).parent / "anneal"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -52,7 +54,7 @@ class Cli:
             for key, value in os.environ.items()
             if not key.startswith("ANNEAL_") and key not in ("COLUMNS", "NO_COLOR")
         }
-        return clean | {"ANNEAL_HOME": str(self.home), "HOME": str(self.home), "LC_ALL": "C.UTF-8"} | self.env
+        return clean | PRODUCTION | {"ANNEAL_HOME": str(self.home), "HOME": str(self.home), "LC_ALL": "C.UTF-8"} | self.env
 
     def __call__(self, *words: str, stdin: str | None = None, seconds: float = 60) -> Ran:
         """Run it to its end, without a terminal."""

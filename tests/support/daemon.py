@@ -30,6 +30,8 @@ QUICK = {
     "ANNEAL_CALL_SECONDS": "3",
 }
 """Settings under which what takes minutes in production takes seconds."""
+PRODUCTION = {"PYTHONPATH": str(Path(__file__).with_name("production"))}
+"""What a daemon finds installed, as where people run it: each start is half a second shorter than beside the tests' own tools."""
 
 
 @dataclass
@@ -56,7 +58,7 @@ class DaemonProcess:
         self.root.mkdir(parents=True, exist_ok=True)
         self.home.pidfile.unlink(missing_ok=True)
         full = {key: value for key, value in os.environ.items() if not key.startswith("ANNEAL_")}
-        full |= QUICK | dict(self.env) | dict(env or {}) | {"PYTHONUNBUFFERED": "1"}
+        full |= QUICK | PRODUCTION | dict(self.env) | dict(env or {}) | {"PYTHONUNBUFFERED": "1"}
         output = (self.root / "output.log").open("ab")
         command = [sys.executable, "-m", self.module, "--home", str(self.root), *self.args]
         self.process = subprocess.Popen(command, cwd=ROOT, env=full, stdout=output, stderr=output, stdin=subprocess.DEVNULL)

@@ -17,7 +17,7 @@ from tests.support.swarmlab import SwarmLab
 from tests.support.swarmstage import PATIENCE, answers_at, kill_one, on_stage, on_swarm, running
 from tests.support.theatre import NAME, House, Stage, cleared, quiet, status, theatre
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1500)]
 DAEMONS, FIRST, SECOND = "AKIADAEMON", "AKIAFIRST", "AKIASECOND"
 SECRET = "bucket"
 

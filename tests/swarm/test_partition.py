@@ -130,7 +130,7 @@ async def test_what_keeps_data_is_never_there_twice(at: Stage, lab: SwarmLab) ->
         await until(lambda: len(later.accepted) > 10, PATIENCE, lambda: "nothing is accepted")
         await asyncio.to_thread(lab.cut, lost)
         try:
-            await until(lambda: down(lab, other, pins["broker"]), SOON, lambda: "the managers do not notice")
+            await until(lambda: down(lab, other, pins["broker"]), PATIENCE, lambda: "the managers do not notice")
             later.stop()
             seen, end = set[str](), time.monotonic() + 15
             while time.monotonic() < end:
