@@ -52,7 +52,7 @@ class Parcels:
             if size <= LARGEST_CONFIG:
                 return packed.read()
             doing = f"cannot send the model {str(change['model'])[:19]}… to the Swarm: packed it has {size // 1000} kB"
-            return self._stored(doing) if change.get("bucket") else await self._pushed(change, packed, doing)
+            return self._stored(doing) if change.get("bucket") else await self._pushed(change, packed, size, doing)
 
     def _stored(self, doing: str) -> bytes:
         if not self._store.url.startswith("s3://"):
@@ -62,7 +62,7 @@ class Parcels:
             )
         return json.dumps({"store": self._store.url}).encode()
 
-    async def _pushed(self, change: Mapping[str, Any], packed: IO[bytes], doing: str) -> bytes:
+    async def _pushed(self, change: Mapping[str, Any], packed: IO[bytes], size: int, doing: str) -> bytes:
         digest, where = str(change["model"]), str(change.get("registry") or "")
         if not where and change.get("expected"):
             raise Unreachable(f"{doing}, and the SwarmCluster's registry does not run yet; waiting for it", retry_after=2.0)
@@ -81,7 +81,7 @@ class Parcels:
             raise Unreachable(f"{doing}, and {error}") from error
         except ModelError as error:
             raise InvalidConfiguration(f"{doing}, and {error}") from error
-        log.info("model.pushed", digest=digest, registry=url)
+        log.info("model.pushed", digest=digest, bytes=size, registry=url)
         return json.dumps({"registry": url, "tag": tag}, sort_keys=True).encode()
 
     def _tag(self, digest: str) -> str:

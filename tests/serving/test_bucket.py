@@ -47,10 +47,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.fixture
 def bucket(package: tuple[Path, str]) -> Iterator[Bucket]:
     """It holds the model."""
-    folder, _ = package
     with Bucket(KEY) as made:
-        made.objects |= {f"of/ours/{folder.name}/{file.name}": file.read_bytes() for file in folder.iterdir()}
+        made.objects |= kept(package[0])
         yield made
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    """A model's files, by their keys in the bucket."""
+    return {f"of/ours/{folder.name}/{file.name}": file.read_bytes() for file in folder.iterdir()}
 
 
 def credentials(folder: Path, bucket: Bucket, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +72,13 @@ def pointer(store: str | Path, digest: str, cache: Path) -> bytes:
     return asyncio.run(made.pack({"model": digest, "bucket": True}))
 
 
+@pytest.fixture
+def told(tmp_path: Path, bucket: Bucket, package: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """What the daemon tells of the model in the bucket; this process may read that."""
+    credentials(tmp_path, bucket, KEY, monkeypatch)
+    return pointer(URL, package[1], tmp_path / "daemon")
+
+
 def given(folder: Path, told: bytes, digest: str) -> Config:
     """The configuration of who was told so."""
     (folder / "given").mkdir(parents=True)
@@ -76,28 +87,22 @@ def given(folder: Path, told: bytes, digest: str) -> Config:
 
 
 def test_what_the_daemon_points_to_is_fetched_once(
-    tmp_path: Path, bucket: Bucket, package: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bucket: Bucket, package: tuple[Path, str], told: bytes
 ) -> None:
     """The pointer names the bucket and no secret; the model is the one that was asked for; the bucket has what it had."""
-    digest, before = package[1], dict(bucket.objects)
-    credentials(tmp_path, bucket, KEY, monkeypatch)
-    told = pointer(URL, digest, tmp_path / "daemon")
+    digest = package[1]
     assert len(told) < 100
     config = given(tmp_path / "worker", told, digest)
     folder = models.fetch(config, digest, verify=True)
     assert models.load(config, folder, digest).check_golden()[1] == []
     bucket.access_keys.clear()
     assert models.fetch(config, digest, verify=True) == folder
-    assert bucket.objects == before
+    assert bucket.objects == kept(package[0])
 
 
-def test_a_damaged_model_is_not_taken(
-    tmp_path: Path, bucket: Bucket, package: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_model_is_not_taken(tmp_path: Path, bucket: Bucket, package: tuple[Path, str], told: bytes) -> None:
     """Whoever can write into the bucket cannot exchange what is served."""
     digest = package[1]
-    credentials(tmp_path, bucket, KEY, monkeypatch)
-    told = pointer(URL, digest, tmp_path / "daemon")
     (name,) = (key for key in bucket.objects if key.endswith("signature.json"))
     bucket.objects[name] = bucket.objects[name].replace(b"island", b"icland")
     with pytest.raises(models.ModelUnusable, match=r"signature\.json"):
@@ -105,12 +110,10 @@ def test_a_damaged_model_is_not_taken(
 
 
 def test_who_may_not_read_it_is_told_so(
-    tmp_path: Path, bucket: Bucket, package: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bucket: Bucket, package: tuple[Path, str], told: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting would not help."""
     digest = package[1]
-    credentials(tmp_path, bucket, KEY, monkeypatch)
-    told = pointer(URL, digest, tmp_path / "daemon")
     credentials(tmp_path, bucket, SOMEBODY_ELSES, monkeypatch)
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     with pytest.raises(models.ModelUnusable, match="refuses us") as caught:

@@ -19,7 +19,7 @@ from reconciler.kinds.local import Local
 from reconciler.kinds.rollout import REFERENCES, View, view
 from reconciler.kinds.scoring import score
 from reconciler.kinds.swarm import data, judging, letters, serving
-from reconciler.kinds.swarm.homes import left, pinned
+from reconciler.kinds.swarm.homes import left, pinned, remembered
 from reconciler.kinds.swarm.keeping import POLL_SECONDS, how, keep
 from reconciler.kinds.swarm.serving import FIXED, Builder, service_of
 from reconciler.kinds.swarm.switching import all_to, next_share, routes_kept, switched_at, taken_back
@@ -157,7 +157,7 @@ def _data(obj: ModelDeployment, seen: Seen, now: datetime, late: float, build: B
 
 def _homeless(obj: ModelDeployment, name: str) -> str:
     """What is said of data whose node left the Swarm."""
-    home = (obj.status.homes or {}).get(name) if obj.status else None
+    home = remembered(obj).get(name)
     return (
         f"the node that has the data of {name} has left the Swarm; let it join again{f' as {home}' if home else ''},"
         " or delete the ModelDeployment and create it anew, without what was accepted and not yet answered"

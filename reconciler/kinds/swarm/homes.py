@@ -31,8 +31,7 @@ def pinned(obj: ModelDeployment, seen: Seen) -> dict[str, str]:
     for name, node in list(known.items()):
         if not left(node, seen):
             continue
-        home = (obj.status.homes or {}).get(name) if obj.status else None
-        namesakes = [row for row in _nodes(seen) if row["name"] == home]
+        namesakes = [row for row in _nodes(seen) if row["name"] == remembered(obj).get(name)]
         if len(namesakes) == 1 and namesakes[0] in ready_nodes(seen):
             known[name] = namesakes[0]["id"]
         elif not namesakes and len(members) > 1 and name in members:
@@ -46,12 +45,16 @@ def pinned(obj: ModelDeployment, seen: Seen) -> dict[str, str]:
     return {name: known[name] for name in names if name in known}
 
 
-def named(obj: ModelDeployment, seen: Seen) -> dict[str, str]:
+def named(obj: ModelDeployment, seen: Seen, pins: Mapping[str, str]) -> dict[str, str]:
     """The same by the names of the nodes; those of nodes that left are remembered."""
     now = {str(row["id"]): str(row["name"]) for row in _nodes(seen)}
-    before = (obj.status.homes or {}) if obj.status else {}
-    found = {name: now.get(node) or before.get(name) for name, node in pinned(obj, seen).items()}
+    found = {name: now.get(node) or remembered(obj).get(name) for name, node in pins.items()}
     return {name: node for name, node in found.items() if node}
+
+
+def remembered(obj: ModelDeployment) -> Mapping[str, str]:
+    """The names of the nodes as they were last seen."""
+    return (obj.status.homes or {}) if obj.status else {}
 
 
 def left(node: str, seen: Seen) -> bool:

@@ -26,10 +26,9 @@ def picture(obj: ModelDeployment, seen: Seen) -> Picture:
 
 def status(obj: ModelDeployment, seen: Seen, plan: Plan) -> Mapping[str, Any]:
     """Where it answers, what it serves, what was served, and where its data is at home."""
-    found = telling.status(picture(obj, seen), plan)
-    for field, homes in (("pins", pinned(obj, seen)), ("homes", named(obj, seen))):
-        found |= {field: homes} if homes else {}
-    return found
+    pins = pinned(obj, seen)
+    homes = {"pins": pins, "homes": named(obj, seen, pins)}
+    return telling.status(picture(obj, seen), plan) | {field: found for field, found in homes.items() if found}
 
 
 def verdicts(obj: ModelDeployment, seen: Seen, plan: Plan) -> Iterable[Verdict]:
