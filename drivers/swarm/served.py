@@ -11,6 +11,11 @@ ENDED = ("complete", "failed", "rejected", "shutdown", "remove", "orphaned")
 BROKEN = ("failed", "rejected")
 
 
+def runs_once(spec: Mapping[str, Any]) -> bool:
+    """Whether a service's specification is a job's: what has ended stays ended."""
+    return bool(((spec.get("TaskTemplate") or {}).get("RestartPolicy") or {}).get("Condition") == "none")
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One task of a service."""

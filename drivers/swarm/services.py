@@ -18,7 +18,7 @@ from drivers.judging import Thing
 from drivers.snapshot import SharedList
 from drivers.swarm import tags
 from drivers.swarm.client import Docker
-from drivers.swarm.served import BROKEN, Service, Task
+from drivers.swarm.served import BROKEN, Service, Task, runs_once
 
 RESULT = "RESULT "
 """A job's result is the line that begins so."""
@@ -104,7 +104,7 @@ class ServiceDriver:
         tasks = tuple(sorted(found, key=lambda task: task.since))
         output: Mapping[str, Any] = {}
         words = ""
-        is_job = "ReplicatedJob" in (spec.get("Mode") or {})
+        is_job = runs_once(spec)
         ended = [task for task in tasks if task.current and (task.state in BROKEN or (is_job and task.state == "complete"))]
         if ended:
             words = await self._words(row["ID"], ended[-1], must=is_job)

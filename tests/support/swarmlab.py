@@ -51,7 +51,8 @@ class SwarmLab:
         return Path(f"/tmp/anneal-swarm-{self.instance}")
 
     def up(self) -> None:
-        """Bring it up; does nothing where it is up."""
+        """Bring it up, anew: nothing is there of tests that were killed. Where things are kept, what is up stays."""
+        self.down()
         more = {} if self.with_images else {"ANNEAL_SWARM_IMAGES": "none"}
         self._run("up", str(self.nodes), str(self.managers), seconds=900, **more)
         TALLY.nodes += self.nodes

@@ -44,8 +44,10 @@ async def on_stage(house: House, lab: SwarmLab, **cluster: Any) -> AsyncIterator
     async with stage(*house) as there:
         if not await there.lab.get(CLUSTERS, NAME):
             await there.lab.create("SwarmCluster", NAME, endpoints=lab.endpoints, **cluster)
-        yield there
-        await cleared(there)
+        try:
+            yield there
+        finally:
+            await cleared(there)
 
 
 async def served_good(at: Stage, spec: Mapping[str, Any]) -> None:

@@ -51,6 +51,8 @@ async def test_a_finished_experiment_is_served_by_every_node(at: Stage, lab: Swa
     assert condition_of(obj, "Preflight")["status"] == "True"
     assert (status(obj)["replicas"], status(obj)["readyReplicas"]) == (2, 2)
     assert status(obj)["url"].endswith(f":{PORT}")
+    (trial,) = lab.api().tasks(filters={"service": service(lab, "preflight-1")["ID"]})
+    assert trial["Status"]["State"] == "complete"
     for address in lab.addresses.values():
         answer = asked(f"http://{address}:{PORT}")
         assert answer.status_code == 200, answer.text

@@ -130,9 +130,12 @@ def published(template: Json, port: int, mode: str, labels: Mapping[str, str] | 
 
 
 def job(template: Json, labels: Mapping[str, str] | None = None) -> Json:
-    """A task that runs once."""
+    """A task that runs once.
+
+    Not a ReplicatedJob: before Docker 24 one that was begun twice, as happens, is begun anew for ever.
+    """
     template = {**template, "RestartPolicy": {"Condition": "none"}}
-    mode = {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}}
+    mode = {"Replicated": {"Replicas": 1}}
     return {"Labels": dict(labels or {}), "TaskTemplate": template, "Mode": mode, "EndpointSpec": {"Mode": "dnsrr"}}
 
 

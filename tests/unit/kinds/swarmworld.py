@@ -10,7 +10,7 @@ from typing import Any
 
 from drivers.contract import Present, Step
 from drivers.swarm.answers import Answers
-from drivers.swarm.served import Item, Service, Task
+from drivers.swarm.served import Item, Service, Task, runs_once
 from drivers.swarm.services import merged
 from reconciler.kinds.swarm.judging import PART
 from tests.unit.kinds.world import World, referred
@@ -100,7 +100,7 @@ class SwarmWorld(World):
             self.things[part] = replace(self._later(part, service), update="completed" if service.update else "")
 
     def _later(self, part: str, service: Service) -> Service:
-        if "ReplicatedJob" in service.spec["Mode"]:
+        if runs_once(service.spec):
             if service.tasks:
                 return service
             found = self.trial(dict(service.spec))
