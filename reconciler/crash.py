@@ -1,6 +1,6 @@
 """Crash points: kill -9 at a chosen write or call, so that tests can prove that a crash anywhere leads to the same end.
 
-Inert unless one of two variables is set when the daemon starts:
+Inert unless one of two variables is set when the first point is reached:
 
 ANNEAL_CRASH_AT="<k>:<before|sent|after>"  SIGKILL at the k-th point (from 1): before it is sent; once the other side did it and
                                            nothing of the answer was kept; or with the answer in hand, at the next await.
@@ -12,6 +12,7 @@ ANNEAL_CRASH_COUNT=FILE                    append one JSON line {"k", "kind", "l
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -111,11 +112,12 @@ class CrashPlan:
         return _Point(self.phase if k == self.at else None)
 
 
-_plan = CrashPlan.from_env(os.environ)
+@functools.cache
+def _plan() -> CrashPlan | None:
+    return CrashPlan.from_env(os.environ)
 
 
 def point(kind: Kind, label: str = "") -> _Point | _Nowhere:
     """Wrap one driver mutation ("call") or one store write ("write"): `async with crash.point("call", "create server"): …`."""
-    if _plan is None:
-        return _NOWHERE
-    return _plan.reach(kind, label)
+    plan = _plan()
+    return plan.reach(kind, label) if plan is not None else _NOWHERE

@@ -55,7 +55,7 @@ async def test_a_leader_that_was_stopped_does_nothing_when_it_wakes(pause: float
     first.daemon.signal(signal.SIGCONT)
     await until(lambda: stands_by(first.daemon))
     await second.rounds()
-    assert len(first.admin.log()) == requests
+    assert first.admin.log()[requests:] == []
     assert first.admin.inventory() == before
     assert await leads(second.daemon)
 
@@ -74,7 +74,7 @@ async def test_a_call_that_waits_is_not_sent_after_the_lease(pair: tuple[World, 
 
     first.daemon.signal(signal.SIGCONT)
     await until(lambda: stands_by(first.daemon))
-    assert len(first.admin.log()) == requests
+    assert first.admin.log()[requests:] == []
     assert first.total() == {}
 
 

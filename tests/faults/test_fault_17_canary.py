@@ -43,7 +43,7 @@ async def credentials(kind: str, world: World, folder: Path) -> dict:
 async def test_the_canary_is_seen_nowhere(kind: str, locked: CloudProcess, tmp_path: Path) -> None:
     """After a life with errors of every sort: not in logs at DEBUG, objects, events, the database, or the arguments."""
     env = {"ANNEAL_LOG_LEVEL": "debug", "CANARY_TOKEN": CANARY}
-    async with running_world(locked, tmp_path / "home", env) as world:
+    async with running_world(locked, tmp_path / "home", env, forked=False) as world:
         ref = await credentials(kind, world, tmp_path)
         await world.create("m", 1, credentialsRef=ref)
         await world.ready("m")

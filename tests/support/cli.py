@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemon import PRODUCTION
+from tests.support.preloaded import PRODUCTION
 
 ANNEAL = Path(sys.executable).parent / "anneal"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

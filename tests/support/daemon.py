@@ -17,6 +17,7 @@ from typing import Any
 from reconciler.client import Client, Object, ours
 from reconciler.home import Home
 from reconciler.http_client import HttpClient
+from tests.support import preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,8 +31,6 @@ QUICK = {
     "ANNEAL_CALL_SECONDS": "3",
 }
 """Settings under which what takes minutes in production takes seconds."""
-PRODUCTION = {"PYTHONPATH": str(Path(__file__).with_name("production"))}
-"""What a daemon finds installed, as where people run it: each start is half a second shorter than beside the tests' own tools."""
 
 
 @dataclass
@@ -41,7 +40,9 @@ class DaemonProcess:
     root: Path
     env: Mapping[str, str] = field(default_factory=dict)
     args: tuple[str, ...] = ()
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | preloaded.Process | None = None
+    forked: bool = True
+    """Whether it starts with its imports done; if not, by its command line, as where people run it. See preloaded.py."""
     module: str = "reconciler.daemon"
     """What is run; tests that need a broken daemon have their own."""
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -58,11 +59,16 @@ class DaemonProcess:
         self.root.mkdir(parents=True, exist_ok=True)
         self.home.pidfile.unlink(missing_ok=True)
         full = {key: value for key, value in os.environ.items() if not key.startswith("ANNEAL_")}
-        full |= QUICK | PRODUCTION | dict(self.env) | dict(env or {}) | {"PYTHONUNBUFFERED": "1"}
-        output = (self.root / "output.log").open("ab")
-        command = [sys.executable, "-m", self.module, "--home", str(self.root), *self.args]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=full, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-        output.close()
+        full |= QUICK | preloaded.PRODUCTION | dict(self.env) | dict(env or {}) | {"PYTHONUNBUFFERED": "1"}
+        words = ["--home", str(self.root), *self.args]
+        with (self.root / "output.log").open("ab") as output:
+            if self.forked:
+                self.process = preloaded.start(self.module, words, cwd=ROOT, env=full, output=output)
+            else:
+                command = [sys.executable, "-m", self.module, *words]
+                self.process = subprocess.Popen(
+                    command, cwd=ROOT, env=full, stdout=output, stderr=output, stdin=subprocess.DEVNULL
+                )
         if wait:
             await until(self._answers, seconds, lambda: f"the daemon did not start:\n{self.output()[-3000:]}")
 

@@ -157,11 +157,16 @@ async def ask(daemon: DaemonProcess, path: str, body: Any = None) -> tuple[int, 
 
 @asynccontextmanager
 async def running_world(
-    cloud: CloudProcess, root: Path, env: Mapping[str, str] | None = None, *, module: str = "reconciler.daemon"
+    cloud: CloudProcess,
+    root: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    module: str = "reconciler.daemon",
+    forked: bool = True,
 ) -> AsyncIterator[World]:
     """A daemon on a new home, beside an empty cloud. The daemon is killed at the end."""
     cloud.admin.reset()
-    daemon = DaemonProcess(root, SWIFT | dict(env or {}), module=module)
+    daemon = DaemonProcess(root, SWIFT | dict(env or {}), module=module, forked=forked)
     try:
         await daemon.start()
         client = HttpClient.from_kubeconfig(daemon.home.kubeconfig)
