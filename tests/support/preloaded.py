@@ -3,13 +3,14 @@
 `start("reconciler.daemon", ["--home", str(home)], …)` is `python -m reconciler.daemon --home …` in all but two things: imports
 are done, and /proc shows the command of the process it was forked from. The environment, the folder, the output, signals, the
 pid and the exit code are its own. There is one such parent for each pytest process, started by the first that needs it; it does
-nothing but fork, and ends with the pytest process.
+nothing but fork, and ends with the pytest process, however that ends; and they end with it.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import gc
 import importlib
@@ -125,11 +126,18 @@ def serve(control: socket.socket) -> Request | None:
                     return None
                 output, tell = fds
                 if not (pid := os.fork()):
+                    _ends_with_its_parent()
                     os.close(tell)
                     return Request(json.loads(body), output)
                 os.close(output)
                 os.write(tell, f"{pid}\n".encode())
                 waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, tell))
+
+
+def _ends_with_its_parent() -> None:
+    """Tests that were killed leave no daemon behind, which would go on with what is theirs."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _bury(handle: int, pid: int, tell: int) -> None:
