@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
@@ -25,6 +26,8 @@ from serving.records.contract import DEAD_LETTERS, REMEMBERED_SECONDS, TOMBSTONE
 
 RECENT = 200
 DAY = 24 * 3600
+WRITE_SECONDS = 5.0
+"""So long a write waits for a Redis that is busy with its disk. Who only reads is answered sooner, and can ask again."""
 
 END = """
 if redis.call('HGET', KEYS[1], 'state') ~= 'PENDING' then return 0 end
@@ -55,26 +58,25 @@ class RedisRecords:
     """See serving.records.contract.Records. Safe for threads, processes and machines."""
 
     def __init__(self, config: Config) -> None:
-        self._redis = client(config.results)
+        self._reads, self._writes = client(config.results), client(config.results, WRITE_SECONDS)
         self._prefix = prefix(config)
         self._ttl = config.limits.result_ttl_seconds
-        self._end = self._redis.register_script(END)
-        self._move = self._redis.register_script(MOVE)
-        self._again = self._redis.register_script(AGAIN)
+        self._end = self._writes.register_script(END)
+        self._move = self._writes.register_script(MOVE)
+        self._again = self._writes.register_script(AGAIN)
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
 
-    @contextlib.contextmanager
-    def _asking(self) -> Iterator[Any]:
-        try:
-            yield self._redis
-        except redis.RedisError as error:
-            raise RecordDown(f"the record of requests does not answer: {type(error).__name__}") from error
+    def _asking(self) -> AbstractContextManager[Any]:
+        return _answered(self._reads)
+
+    def _writing(self) -> AbstractContextManager[Any]:
+        return _answered(self._writes)
 
     def accept(self, jobs: Sequence[Job]) -> None:
         """Write them down in one transaction."""
-        with self._asking() as store, store.pipeline(transaction=True) as line:
+        with self._writing() as store, store.pipeline(transaction=True) as line:
             for job in jobs:
                 about = asdict(job) | {"columns": None}
                 line.hset(self._key("job", job.id), mapping={
@@ -90,7 +92,7 @@ class RedisRecords:
 
     def withdraw(self, ids: Sequence[str]) -> None:
         """Forget them."""
-        with self._asking() as store, store.pipeline(transaction=True) as line:
+        with self._writing() as store, store.pipeline(transaction=True) as line:
             for one in ids:
                 line.delete(self._key("job", one))
                 line.zrem(self._key("pending"), one)
@@ -98,7 +100,7 @@ class RedisRecords:
 
     def sent(self, ids: Sequence[str], at: float) -> None:
         """Note when they were queued."""
-        with self._asking() as store, store.pipeline(transaction=True) as line:
+        with self._writing() as store, store.pipeline(transaction=True) as line:
             for one in ids:
                 line.zadd(self._key("pending"), {one: at}, xx=True)
                 line.hincrby(self._key("job", one), "sends", 1)
@@ -122,12 +124,12 @@ class RedisRecords:
 
     def _over(self, job: str, state: str, at: float, output: bytes) -> bool:
         keys = [self._key("job", job), self._key("gone", job), self._key("pending")]
-        with self._asking():
+        with self._writing():
             return bool(self._end(keys=keys, args=[state, at, output, self._ttl, self._ttl * TOMBSTONE_FACTOR, job]))
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep a dead letter."""
-        with self._asking() as store, store.pipeline(transaction=True) as line:
+        with self._writing() as store, store.pipeline(transaction=True) as line:
             line.lpush(self._key("dead"), orjson.dumps(letter))
             line.ltrim(self._key("dead"), 0, DEAD_LETTERS - 1)
             line.execute()
@@ -140,7 +142,7 @@ class RedisRecords:
     def unbury(self, ids: Sequence[str], by: str) -> None:
         """Forget them, and remember by whom, in one transaction."""
         key, gone = self._key("dead"), set(ids)
-        with self._asking() as store, store.pipeline(transaction=True) as line:
+        with self._writing() as store, store.pipeline(transaction=True) as line:
             for one in store.lrange(key, 0, -1):
                 if orjson.loads(one)["id"] in gone:
                     line.lrem(key, 0, one)
@@ -158,13 +160,13 @@ class RedisRecords:
         """Pending again, unless it is so or was answered."""
         keys = [self._key("job", job.id), self._key("gone", job.id), self._key("pending"), self._key("deliveries", job.id)]
         about = orjson.dumps(asdict(job) | {"columns": None})
-        with self._asking():
+        with self._writing():
             return bool(self._again(keys=keys, args=[about, orjson.dumps(job.columns), job.accepted, job.id]))
 
     def redelivered(self, message: str) -> int:
         """Count."""
         key = self._key("deliveries", message)
-        with self._asking() as store, store.pipeline(transaction=True) as line:
+        with self._writing() as store, store.pipeline(transaction=True) as line:
             line.incr(key)
             line.expire(key, DAY)
             return int(line.execute()[0])
@@ -231,7 +233,7 @@ class RedisRecords:
         if found is None:
             return
         about = asdict(found) | {"columns": None, "revision": revision, "digest": digest, "queue": queue}
-        with self._asking():
+        with self._writing():
             self._move(keys=[self._key("job", job)], args=[orjson.dumps(about)])
 
     def expire(self, now: float, ttl: float) -> None:
@@ -240,3 +242,11 @@ class RedisRecords:
             for one in store.zrangebyscore(self._key("pending"), "-inf", now - ttl, start=0, num=1000):
                 if not store.exists(self._key("job", one.decode())):
                     store.zrem(self._key("pending"), one)
+
+
+@contextlib.contextmanager
+def _answered(client: Any) -> Iterator[Any]:
+    try:
+        yield client
+    except redis.RedisError as error:
+        raise RecordDown(f"the record of requests does not answer: {type(error).__name__}") from error

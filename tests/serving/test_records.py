@@ -25,9 +25,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with brokers.redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server.url
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[brokers.Server]:
+    with brokers.redis(tmp_path_factory.mktemp("redis")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def url(server: brokers.Server) -> str:
+    return server.url
 
 
 @pytest.fixture(params=["filesystem", "redis"])
@@ -223,6 +228,23 @@ def test_a_record_that_is_away_says_so(tmp_path: Path) -> None:
         connect(Config(name="x", store="models", folder=tmp_path)).get("a")
     with pytest.raises(RecordDown):
         connect(Config(name="x", store="models", results="redis://127.0.0.1:1/0", folder=tmp_path)).get("a")
+
+
+def test_a_redis_that_stalls_is_waited_for_by_who_writes(tmp_path: Path, server: brokers.Server) -> None:
+    """Its disk is busy for some seconds: a request is accepted all the same, and who asks for its state is answered at once."""
+    records = connect(Config(name="stalls", store="models", results=server.url, folder=tmp_path))
+    records.accept([job("before")])
+    server.hang()
+    back = threading.Timer(4.0, server.resume)
+    back.start()
+    try:
+        with pytest.raises(RecordDown):
+            records.get("before")
+        assert back.is_alive(), "who only asks was made to wait"
+        records.accept([job("after")])
+    finally:
+        back.join()
+    assert [one.id for one in records.pending(["before", "after"])] == ["before", "after"]
 
 
 def test_what_was_accepted_survives_a_kill(tmp_path: Path) -> None:
