@@ -9,6 +9,8 @@ from typing import Any
 ENDED = ("complete", "failed", "rejected", "shutdown", "remove", "orphaned")
 """The states of a task that has come to its end."""
 BROKEN = ("failed", "rejected")
+UNPLACED = ("new", "allocated", "pending")
+"""The states of a task that has not been given to a node yet."""
 
 
 def runs_once(spec: Mapping[str, Any]) -> bool:
@@ -37,6 +39,16 @@ class Task:
     """The exit code, once it has ended by itself."""
     lost: bool = False
     """Whether its node is down: nobody will hear of its end before that is back."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether the Swarm wants it to end."""
+        return self.desired in ("shutdown", "remove")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it runs, or will: Docker leaves one that was given up before it had a node as it was."""
+        return self.state in ENDED or (self.ending and self.state in UNPLACED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,20 @@ class Service:
     @property
     def outdated(self) -> bool:
         """Whether a task of an older specification is still there, on a node that is."""
-        return any(not t.current and t.state not in ENDED and not t.lost for t in self.tasks)
+        return any(not t.current and not t.over and not t.lost for t in self.tasks)
+
+    @property
+    def held(self) -> bool:
+        """Whether a task waits for one of before to end, or for the time that lies between two starts."""
+        return any(t.current and t.desired == "ready" and not t.over and not t.lost for t in self.tasks)
+
+    @property
+    def held_since(self) -> float:
+        """Since when a task that could be started is not, though there is none whose end it could wait for; 0: there is none."""
+        held = [t.since for t in self.tasks if t.current and t.desired == t.state == "ready" and not t.lost]
+        if not held or any(t.ending and not t.over and not t.lost for t in self.tasks):
+            return 0.0
+        return max(held + [t.since for t in self.tasks if t.state in ENDED])
 
     @property
     def broken(self) -> tuple[Task, ...]:

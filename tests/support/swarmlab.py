@@ -149,7 +149,7 @@ class SwarmLab:
         found: dict[str, Any] = self.api(n).info()["Swarm"]
         return found
 
-    def _run(self, script: str, *words: str, seconds: float = 120, **more: str) -> None:
+    def _run(self, script: str, *words: str, seconds: float = 300, **more: str) -> None:
         env = {key: value for key, value in os.environ.items() if not key.startswith("ANNEAL_SWARM")}
         env |= {"ANNEAL_SWARM": str(self.instance)} | more
         done = subprocess.run([SCRIPTS / script, *words], env=env, capture_output=True, text=True, timeout=seconds, check=False)

@@ -10,6 +10,8 @@ from specs.meta import API_VERSION
 from tests.support.daemon import condition_of, ready, until
 
 KIND = ours("swarmclusters")
+PATIENCE = 300.0
+"""The machine may be busy; what comes does not come later for it."""
 
 
 def cluster(**spec: Any) -> Object:
@@ -17,7 +19,7 @@ def cluster(**spec: Any) -> Object:
     return {"apiVersion": API_VERSION, "kind": "SwarmCluster", "metadata": {"name": "c", "namespace": "default"}, "spec": spec}
 
 
-async def becomes(client: Client, check: Callable[[Object], Any], seconds: float = 60) -> Object:
+async def becomes(client: Client, check: Callable[[Object], Any], seconds: float = PATIENCE) -> Object:
     """Wait until it is so; AssertionError with its conditions and nodes."""
     last: Object = {}
 
@@ -34,7 +36,7 @@ async def becomes(client: Client, check: Callable[[Object], Any], seconds: float
     return found
 
 
-async def gone(client: Client, seconds: float = 60) -> None:
+async def gone(client: Client, seconds: float = PATIENCE) -> None:
     """Wait until it is deleted."""
 
     async def look() -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.client import EVENTS, Client, Object
 from tests.support.daemon import DaemonProcess, condition_of, ready, until
 from tests.support.swarmlab import SwarmLab
-from tests.swarm.clusters import KIND, becomes, cluster, gone, well
+from tests.swarm.clusters import KIND, PATIENCE, becomes, cluster, gone, well
 
 
 def of_engines(lab: SwarmLab, numbers: str = "1234", **spec: Any) -> Object:
@@ -52,7 +52,7 @@ async def test_what_is_changed_by_hand_is_set_right(engines: SwarmLab, client: C
         found = nodes_of(engines)["node2"]
         return found["Spec"] == {"Role": "manager", "Availability": "active", "Labels": {"somebody": "else"}}
 
-    await until(right, 60, lambda: str(nodes_of(engines)["node2"]["Spec"]), every=0.2)
+    await until(right, PATIENCE, lambda: str(nodes_of(engines)["node2"]["Spec"]), every=0.2)
 
 
 async def test_a_node_that_lost_its_state_joins_again(engines: SwarmLab, client: Client) -> None:
@@ -73,8 +73,8 @@ async def test_a_manager_that_is_lost_is_replaced(engines: SwarmLab, client: Cli
     await client.create(KIND, "default", of_engines(engines))
     await becomes(client, well)
     engines.kill(2)
-    await becomes(client, lambda obj: condition_of(obj, "NodesReady").get("status") == "False", 40)
-    await until(lambda: managers_of(engines) == {"node1", "node3", "node4"}, 90, lambda: str(managers_of(engines)), every=0.5)
+    await becomes(client, lambda obj: condition_of(obj, "NodesReady").get("status") == "False")
+    await until(lambda: managers_of(engines) == {"node1", "node3", "node4"}, PATIENCE, lambda: str(managers_of(engines)), every=0.5)
     assert condition_of(await becomes(client, ready), "QuorumHealthy")["status"] == "True"
     engines.start(2)
     await becomes(client, well)
@@ -87,11 +87,11 @@ async def test_a_swarm_without_a_quorum_is_told_and_never_made_anew(engines: Swa
     live = await becomes(client, well)
     engines.kill(2)
     engines.kill(3)
-    await becomes(client, lambda obj: condition_of(obj, "QuorumHealthy").get("status") == "False", 90)
+    await becomes(client, lambda obj: condition_of(obj, "QuorumHealthy").get("status") == "False")
     assert engines.state(1)["LocalNodeState"] == "active"
     engines.start(2)
     engines.start(3)
-    again = await becomes(client, well, 120)
+    again = await becomes(client, well)
     assert again["status"]["swarmID"] == live["status"]["swarmID"]
     assert {row["id"] for row in again["status"]["nodes"]} == {row["id"] for row in live["status"]["nodes"]}
 
@@ -102,7 +102,7 @@ async def test_a_node_that_leaves_the_spec_is_drained_first(engines: SwarmLab, c
     await becomes(client, well)
     fewer = of_engines(engines, "234")["spec"]
     await client.patch(KIND, "default", "c", {"spec": {"nodes": fewer["nodes"]}})
-    await until(lambda: engines.state(1)["LocalNodeState"] == "inactive", 60, every=0.2)
+    await until(lambda: engines.state(1)["LocalNodeState"] == "inactive", PATIENCE, every=0.2)
     live = await becomes(client, lambda obj: well(obj) and len(obj["status"]["nodes"]) == 3)
     assert live["status"]["managers"] == "3/3"
     assert set(nodes_of(engines, 2)) == {"node2", "node3", "node4"}
@@ -114,7 +114,7 @@ async def test_join_tokens_are_rotated_once(engines: SwarmLab, client: Client) -
     await becomes(client, well)
     before = engines.api().inspect_swarm()["JoinTokens"]
     await client.patch(KIND, "default", "c", {"spec": {"tokenRotation": "2026-11"}})
-    await until(lambda: engines.api().inspect_swarm()["JoinTokens"] != before, 30, every=0.2)
+    await until(lambda: engines.api().inspect_swarm()["JoinTokens"] != before, PATIENCE, every=0.2)
     rotated = engines.api().inspect_swarm()
     assert not set(rotated["JoinTokens"].values()) & set(before.values())
     await client.patch(KIND, "default", "c", {"spec": {"managerReplacementSeconds": 7}})

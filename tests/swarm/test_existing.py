@@ -53,11 +53,11 @@ async def test_another_manager_is_asked_when_one_is_silent(lab: SwarmLab, client
     lab.kill(1)
     try:
         # the new leader knows nothing of any node at first
-        live = await becomes(client, lambda obj: condition_of(obj, "NodesReady").get("message") == "node node1 is down", 90)
+        live = await becomes(client, lambda obj: condition_of(obj, "NodesReady").get("message") == "node node1 is down")
         assert condition_of(live)["status"] == "True"
     finally:
         lab.start(1)
-    await becomes(client, well, 90)
+    await becomes(client, well)
 
 
 async def test_over_tls(lab: SwarmLab, client: Client, tmp_path: Path) -> None:

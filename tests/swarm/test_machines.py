@@ -28,10 +28,10 @@ async def test_machines_are_its_nodes(engines: SwarmLab, client: Client, tmp_pat
         for n in (1, 2):
             await client.create(MACHINES, "default", at(n))
         await client.create(KIND, "default", cluster(nodes=nodes, managers=1, tls=engines.tls))
-        live = await becomes(client, lambda obj: "m3" in condition_of(obj).get("message", ""), 90)
+        live = await becomes(client, lambda obj: "m3" in condition_of(obj).get("message", ""))
         assert {engines.state(n)["LocalNodeState"] for n in servers} == {"inactive"}
         await client.create(MACHINES, "default", at(3))
-        live = await becomes(client, well, 120)
+        live = await becomes(client, well)
         assert live["status"]["machines"] == {f"n{n}": engines.addresses[n] for n in servers}
         assert {row["Status"]["Addr"] for name, row in nodes_of(engines).items() if name != "node1"} == {
             engines.addresses[2],
@@ -42,7 +42,7 @@ async def test_machines_are_its_nodes(engines: SwarmLab, client: Client, tmp_pat
         def moved(obj: dict[str, object]) -> bool:
             return well(obj) and engines.state(4)["LocalNodeState"] == "active"
 
-        await becomes(client, moved, 120)
+        await becomes(client, moved)
         assert set(nodes_of(engines)) == {"node1", "node2", "node4"}
         await client.delete(KIND, "default", "c")
-        await gone(client, 120)
+        await gone(client)

@@ -3,8 +3,8 @@
 A change that needs no new tasks waits for an update that makes some: Docker would take it for that update's end, and end the
 tasks of before at once, whether or not the new ones answer.
 
-An update that Docker paused, or that does not end, is begun anew once; the service remembers that, in a label. If that does
-not help, nothing does but a change: it is Stalled, and what ran before goes on.
+An update that Docker paused, or that does not end, is begun anew once; the service remembers that, in a label, until it is
+changed. If that does not help, nothing does but a change: it is Stalled, and what ran before goes on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ FORCED = "anneal.dev/forced"
 HALTED = ("paused", "rollback_paused", "rollback_completed")
 """Docker's words for an update that it will not go on with by itself."""
 UNDER_WAY = ("updating", "rollback_started")
+HELD_SECONDS = 20.0
+"""So long after there is nothing left to wait for, Docker does not start a task any more. It waits for one of before, and if that
+was given up before it had a node, its end never comes: https://github.com/moby/moby/issues/36699."""
 
 
 def keep(part: str, want: Mapping[str, Any], seen: Seen, now: datetime, deadline: float) -> Plan | None:
@@ -40,10 +43,13 @@ def keep(part: str, want: Mapping[str, Any], seen: Seen, now: datetime, deadline
         same_tasks = not differs(want["TaskTemplate"], service.spec["TaskTemplate"])
         if same_tasks and service.outdated and not _stuck(service, now, deadline):
             return Wait(Reason.UPDATING, f"{short(part)} is to be changed once its update is over", POLL_SECONDS)
-        change = {"spec": want, "version": service.version}
+        anew = {**want, "Labels": {**want["Labels"], FORCED: ""}} if service.labels.get(FORCED) else want
+        change = {"spec": anew, "version": service.version}
         return (Step("update", part, "it is not as it is wanted", change, ref=service.id, interrupts=_interrupts(part)),)
-    if service.outdated or not service.running or len(service.running) < _replicas(service):
-        if why := _stuck(service, now, deadline):
+    why = _stuck(service, now, deadline)
+    missing = not service.running or len(service.running) < _replicas(service)
+    if service.outdated or missing or (service.held and (why or service.update in UNDER_WAY)):
+        if why:
             return _once_more(part, want, service, why)
         return Wait(Reason.STARTING, f"{short(part)}: {how(service)}", POLL_SECONDS)
     return None
@@ -56,6 +62,8 @@ def _stuck(service: Service, now: datetime, deadline: float) -> str:
     late = now.timestamp() - service.update_since
     if service.update in UNDER_WAY and service.update_since and late > deadline:
         return f"its update has been under way for {late:.0f} s"
+    if service.held_since and (idle := now.timestamp() - service.held_since) > HELD_SECONDS:
+        return f"a task has been ready for {idle:.0f} s, and Docker does not start it"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,3 +85,26 @@ def test_a_service_answers_by_its_current_tasks_alone() -> None:
     assert not Service("s", "s", 1, {}, (gone,)).outdated, "nobody will hear of its end"
     rejected = task_of(row("rejected", desired="shutdown", Err="No such image"), TEMPLATE)
     assert Service("s", "s", 1, {}, (rejected,)).ended == rejected
+
+
+def test_a_task_that_was_given_up_before_it_had_a_node_is_over() -> None:
+    """Docker leaves it pending for ever: it is not of before an update, and nothing waits for it."""
+    given_up = task_of(row("pending", {**TEMPLATE, "ForceUpdate": 1}, desired="shutdown"), TEMPLATE)
+    ready = task_of(row("ready", desired="ready"), TEMPLATE)
+    service = Service("s", "s", 1, {}, (given_up, ready))
+    assert not service.outdated
+    assert service.held
+    assert service.held_since == ready.since > 0
+
+
+@pytest.mark.parametrize("state", ["running", "starting", "preparing"])
+def test_a_task_that_waits_for_one_of_before_to_end_may_do_so(state: str) -> None:
+    """It is held, and rightly; from that one's end on it is not."""
+    ready = task_of(row("ready", desired="ready"), TEMPLATE)
+    before = task_of(row(state, {**TEMPLATE, "ForceUpdate": 1}, desired="shutdown"), TEMPLATE)
+    service = Service("s", "s", 1, {}, (before, ready))
+    assert service.held
+    assert service.held_since == 0
+    ended = replace(before, state="shutdown", since=ready.since + 5)
+    assert Service("s", "s", 1, {}, (ended, ready)).held_since == ready.since + 5
+    assert Service("s", "s", 1, {}, (replace(before, lost=True), ready)).held_since == ready.since

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from drivers.contract import Done, Stop, Wait
 from drivers.swarm.answers import Answers, Tally
 from drivers.swarm.served import Item, Service, differs
+from drivers.swarm.services import merged
 from drivers.swarm.stack import Stacks
 from modelstore.store import Store
 from reconciler.kinds.credentials import Credentials
@@ -337,6 +338,31 @@ def test_an_update_that_does_not_end_is_begun_anew_once_and_then_stalled(update:
     there.generation += 1
     assert isinstance(there.settle(), Done)
     assert condition(there, "Stalled")["status"] == "False"
+
+
+def test_a_task_that_docker_forgot_to_start_is_begun_anew_each_time_somebody_changed_the_service() -> None:
+    """Others of the service answer; one is ready and waits for what never ended, since it never was. Twice is not Stalled."""
+    there = world()
+    there.settle()
+    part = "service/entry"
+    for again in (1, 2):
+        entry = there.services()[part]
+        given_up = replace(entry.tasks[0], id="given up", current=False, state="pending", desired="shutdown")
+        forgotten = replace(entry.tasks[0], id="forgotten", state="ready", desired="ready", since=there.now.timestamp())
+        tasks = (*entry.tasks, given_up, forgotten)
+        there.things[part] = replace(entry, tasks=tasks, update="completed")
+        assert isinstance(there.plan(), Done), "it may be about to be started"
+        there.now += timedelta(seconds=21)
+        forced = there.plan()
+        assert isinstance(forced, tuple)
+        assert "Docker does not start it" in forced[0].why
+        there.do(forced[0])
+        assert there.services()[part].spec["TaskTemplate"]["ForceUpdate"] == again
+        assert isinstance(there.settle(), Done)
+        changed = there.services()[part]
+        by_hand = {"TaskTemplate": {"ContainerSpec": {"Image": "another"}}}
+        there.things[part] = replace(changed, spec=merged(changed.spec, by_hand))
+        assert isinstance(there.settle(), Done)
 
 
 def test_workers_that_do_not_come_up_are_a_failed_revision() -> None:
