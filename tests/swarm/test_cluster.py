@@ -74,7 +74,9 @@ async def test_a_manager_that_is_lost_is_replaced(engines: SwarmLab, client: Cli
     await becomes(client, well)
     engines.kill(2)
     await becomes(client, lambda obj: condition_of(obj, "NodesReady").get("status") == "False")
-    await until(lambda: managers_of(engines) == {"node1", "node3", "node4"}, PATIENCE, lambda: str(managers_of(engines)), every=0.5)
+    await until(
+        lambda: managers_of(engines) == {"node1", "node3", "node4"}, PATIENCE, lambda: str(managers_of(engines)), every=0.5
+    )
     assert condition_of(await becomes(client, ready), "QuorumHealthy")["status"] == "True"
     engines.start(2)
     await becomes(client, well)
