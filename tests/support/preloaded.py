@@ -53,7 +53,8 @@ class Process:
 
     def poll(self) -> int | None:
         """Its exit code, -N if signal N killed it; None while it runs."""
-        return self._look(0)
+        code = self._look(0)
+        return self._look(10) if code is None and self._ended() else code
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended; subprocess.TimeoutExpired after `timeout` seconds."""
@@ -66,6 +67,17 @@ class Process:
         """Send it a signal, if it still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def _ended(self) -> bool:
+        """Whether it runs no more: others may see that before its parent has told its exit code."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return bool(select.select([handle], [], [], 0)[0])
+        finally:
+            os.close(handle)
 
     def _look(self, seconds: float | None) -> int | None:
         if self.returncode is None and select.select([self._told], [], [], seconds)[0]:
