@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from urllib3 import Retry
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "swarm" / "cloud"
 KEEP = "ANNEAL_SWARM_KEEP"
 """Set: what was brought up stays up after the tests, to be looked at."""
+
+AGAIN = Retry(
+    12, connect=0, read=0, other=0, status_forcelist=[500, 503], allowed_methods=["GET"], backoff_factor=0.5, backoff_max=5,
+    raise_on_status=False,
+)  # fmt: skip
+"""Managers answer 500 and 503 while they choose another leader."""
 
 
 @dataclass
@@ -27,9 +34,12 @@ class Tally:
     rollouts: int = 0
     requests: int = 0
     failed: int = 0
+    back: list[float] = field(default_factory=list)
+    """Each time a node was lost: seconds until what it had ran elsewhere."""
 
     def __str__(self) -> str:
-        return f"swarm: {self.nodes} nodes, {self.rollouts} rollouts, {self.requests} requests, {self.failed} failed"
+        back = f"; what a lost node had ran elsewhere after {max(self.back):.0f} s at most" if self.back else ""
+        return f"swarm: {self.nodes} nodes, {self.rollouts} rollouts, {self.requests} requests, {self.failed} failed{back}"
 
 
 TALLY = Tally()
@@ -106,8 +116,10 @@ class SwarmLab:
         return found
 
     def api(self, n: int = 1, seconds: float = 30) -> Any:
-        """A plain client of the SDK, as a person would use it; behind everybody's back."""
-        return docker.APIClient(self.unix(n), timeout=seconds)
+        """A plain client of the SDK, as a person would use it; behind everybody's back. No leader: it asks again."""
+        api = docker.APIClient(self.unix(n), timeout=seconds)
+        api.get_adapter("http+docker://").max_retries = AGAIN
+        return api
 
     def kill(self, n: int) -> None:
         """Cut a node's power."""

@@ -19,8 +19,6 @@ from tests.support.theatre import NAME, ROW, SEEDS, House, Stage, asked, cleared
 PORT = 8437
 RATE = 100
 PATIENCE = 500.0
-SOON = 60.0
-"""So many seconds after a node or a container is lost what it had is up again."""
 CALM = {"minRequests": 20, "maxLatencyMs": 10_000}
 """What a revision's answers may be like where a machine has much else to do."""
 DEPLOYMENTS, CLUSTERS = ours("modeldeployments"), ours("swarmclusters")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,8 +12,8 @@ import requests
 from docker.errors import APIError
 
 from tests.support.daemon import condition_of, until
-from tests.support.swarmlab import SwarmLab
-from tests.support.swarmstage import PATIENCE, PORT, SOON, answers_at, crowd, kill_one, on_stage, on_swarm, served_good
+from tests.support.swarmlab import TALLY, SwarmLab
+from tests.support.swarmstage import PATIENCE, PORT, answers_at, crowd, kill_one, on_stage, on_swarm, served_good
 from tests.support.theatre import ROW, House, Stage, asked, quiet, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,6 +110,7 @@ async def test_a_node_without_power_is_done_without(at: Stage, lab: SwarmLab) ->
     lost = next(n for n, ident in ids.items() if ident not in pins)
     other = next(n for n in lab.addresses if n != lost)
     await asyncio.to_thread(lab.kill, lost)
+    began = time.monotonic()
     try:
 
         def served() -> bool:
@@ -116,7 +118,8 @@ async def test_a_node_without_power_is_done_without(at: Stage, lab: SwarmLab) ->
             live = [row for row in rows if row["Status"]["State"] == "running" and row["NodeID"] != ids[lost]]
             return sum("serving.worker" in str(row["Spec"]["ContainerSpec"].get("Command")) for row in live) == 2
 
-        await until(served, SOON, lambda: "the workers are not up elsewhere")
+        await until(served, PATIENCE, lambda: "the workers are not up elsewhere")
+        TALLY.back.append(time.monotonic() - began)
         await until(lambda: answers_at(lab, other), PATIENCE, lambda: "nobody is answered any more")
     finally:
         await asyncio.to_thread(lab.start, lost)
