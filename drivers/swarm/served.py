@@ -11,6 +11,8 @@ ENDED = ("complete", "failed", "rejected", "shutdown", "remove", "orphaned")
 BROKEN = ("failed", "rejected")
 UNPLACED = ("new", "allocated", "pending")
 """The states of a task that has not been given to a node yet."""
+BEGUN_AGAIN = 2
+"""So often a job that its node could not begin is begun again."""
 
 
 def runs_once(spec: Mapping[str, Any]) -> bool:
@@ -105,8 +107,23 @@ class Service:
         return tuple(sorted((t for t in self.tasks if t.current and t.state in BROKEN), key=lambda t: t.since))
 
     @property
+    def begun_again(self) -> int:
+        """How often its tasks were begun anew though nothing else was changed."""
+        return int((self.spec.get("TaskTemplate") or {}).get("ForceUpdate") or 0)
+
+    @property
+    def rejected(self) -> Task | None:
+        """The job's task, if its node could not begin it and it may be begun again: nothing was found out by it."""
+        last = self._last
+        return last if last is not None and last.state == "rejected" and self.begun_again < BEGUN_AGAIN else None
+
+    @property
     def ended(self) -> Task | None:
         """The job's task, once it has ended."""
+        return None if self.rejected else self._last
+
+    @property
+    def _last(self) -> Task | None:
         done = [t for t in self.tasks if t.current and (t.state in BROKEN or t.state == "complete")]
         return max(done, key=lambda t: t.since, default=None)
 

@@ -20,7 +20,7 @@ from reconciler.kinds.rollout import REFERENCES, View, view
 from reconciler.kinds.scoring import score
 from reconciler.kinds.swarm import data, judging, letters, serving
 from reconciler.kinds.swarm.homes import left, pinned, remembered
-from reconciler.kinds.swarm.keeping import POLL_SECONDS, how, keep
+from reconciler.kinds.swarm.keeping import POLL_SECONDS, begin_again, how, keep
 from reconciler.kinds.swarm.serving import FIXED, Builder, service_of
 from reconciler.kinds.swarm.switching import all_to, next_share, routes_kept, switched_at, taken_back
 from reconciler.kinds.swarm.telling import picture
@@ -176,13 +176,15 @@ def _bring_up(obj: ModelDeployment, there: View, seen: Seen, now: datetime, buil
         return (Step("create", part, f"revision {number} is to be tried out", {"spec": build.preflight(row)}),)
     if trial.lost:
         return (Step("delete", part, f"its node is down: revision {number} is tried out on another one", ref=trial.id),)
+    if again := begin_again(part, trial, now):
+        return again
     since = now.timestamp() - min((task.since for task in trial.tasks), default=now.timestamp())
     if trial.ended is None:
         if since > obj.spec.progress_deadline_seconds:
             said = f"its preflight gives no answer after {since:.0f} s: {how(trial)}"
             return Wait(Reason.PREFLIGHT_FAILED, f"revision {number}: {said}", 0.05)
         return Wait(Reason.CHECKING, f"trying revision {number} out: {how(trial)}", POLL_SECONDS)
-    if trouble := troubles(trial.output, f"{how(trial)}: {trial.last_words}"):
+    if trouble := troubles(trial.output, f"{how(trial)} {trial.last_words}".strip()):
         return Wait(Reason.PREFLIGHT_FAILED, f"revision {number}: {trouble}", 0.05)
     part, replicas = serving.workers_part(number), obj.spec.predictor.min_replicas
     patience = float(obj.spec.progress_deadline_seconds)

@@ -5,6 +5,9 @@ tasks of before at once, whether or not the new ones answer.
 
 An update that Docker paused, or that does not end, is begun anew once; the service remembers that, in a label, until it is
 changed. If that does not help, nothing does but a change: it is Stalled, and what ran before goes on.
+
+A job's task that its node could not begin, since an image could not be pulled or a network not be joined, says nothing of what it
+was to find out: it is begun again, twice.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ UNDER_WAY = ("updating", "rollback_started")
 HELD_SECONDS = 20.0
 """So long after there is nothing left to wait for, Docker does not start a task any more. It waits for one of before, and if that
 was given up before it had a node, its end never comes: https://github.com/moby/moby/issues/36699."""
+
+AGAIN_SECONDS = 5.0
+"""So long after a node could not begin a job it is begun again; twice as long after the second time."""
 
 
 def keep(part: str, want: Mapping[str, Any], seen: Seen, now: datetime, deadline: float) -> Plan | None:
@@ -75,6 +81,18 @@ def _once_more(part: str, want: Mapping[str, Any], service: Service, why: str) -
     spec = {**want, "TaskTemplate": template, "Labels": {**want["Labels"], FORCED: mark}}
     change = {"spec": spec, "version": service.version}
     return (Step("update", part, f"{told}; begun anew, once", change, ref=service.id, interrupts=_interrupts(part)),)
+
+
+def begin_again(part: str, job: Service, now: datetime) -> Plan | None:
+    """Have a job begun again that its node could not begin."""
+    if (task := job.rejected) is None:
+        return None
+    why = f"its node could not begin it: {how(job)}"
+    left = task.since + AGAIN_SECONDS * (job.begun_again + 1) - now.timestamp()
+    if left > 0:
+        return Wait(Reason.PENDING, f"{short(part)} is to be begun again; {why}", max(left, 0.05))
+    spec = {**job.spec, "TaskTemplate": {**job.spec["TaskTemplate"], "ForceUpdate": job.begun_again + 1}}
+    return (Step("update", part, f"{why}; begun again", {"spec": spec, "version": job.version}, ref=job.id),)
 
 
 def how(service: Service) -> str:

@@ -14,7 +14,7 @@ import orjson
 
 from drivers.contract import Absent, Plan, Present, Seen, Step, Wait
 from reconciler.engine.clock import from_text, to_text
-from reconciler.kinds.swarm.keeping import POLL_SECONDS, how
+from reconciler.kinds.swarm.keeping import POLL_SECONDS, begin_again, how
 from reconciler.kinds.swarm.serving import Builder, service_of
 from specs.meta import GROUP, Reason
 from specs.model_deployment import ModelDeployment
@@ -80,5 +80,7 @@ def handled(obj: ModelDeployment, seen: Seen, now: datetime, build: Builder, ima
     service = service_of(seen, active.part)
     if service is not None and service.lost:
         yield (Step("delete", active.part, "its node is down: they are read from another one", ref=service.id),)
+    elif service is not None and (again := begin_again(active.part, service, now)):
+        yield again
     elif service is not None and service.ended is None:
         yield Wait(Reason.PENDING, f"dead letters are being read: {how(service)}", POLL_SECONDS)

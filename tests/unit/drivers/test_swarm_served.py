@@ -83,8 +83,15 @@ def test_a_service_answers_by_its_current_tasks_alone() -> None:
     assert service.broken == ()
     gone = task_of(row("running", {**TEMPLATE, "ForceUpdate": 1}, desired="shutdown"), TEMPLATE, down={"n"})
     assert not Service("s", "s", 1, {}, (gone,)).outdated, "nobody will hear of its end"
-    rejected = task_of(row("rejected", desired="shutdown", Err="No such image"), TEMPLATE)
-    assert Service("s", "s", 1, {}, (rejected,)).ended == rejected
+
+
+def test_a_job_that_its_node_could_not_begin_has_not_ended_before_it_was_begun_again_twice() -> None:
+    """It was begun again if nothing was changed but Docker's counter of that."""
+    again = [{**TEMPLATE, "ForceUpdate": n} for n in range(3)]
+    tasks = [task_of(row("rejected", template, desired="shutdown", Err="No such image"), template) for template in again]
+    jobs = [Service("s", "s", 1, {"TaskTemplate": template}, (task,)) for template, task in zip(again, tasks, strict=True)]
+    assert [job.ended for job in jobs] == [None, None, tasks[2]]
+    assert [job.rejected for job in jobs] == [tasks[0], tasks[1], None]
 
 
 def test_a_task_that_was_given_up_before_it_had_a_node_is_over() -> None:

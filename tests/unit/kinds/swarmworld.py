@@ -32,7 +32,7 @@ class SwarmWorld(World):
     """One deployment on a Swarm."""
 
     trial: Callable[[dict[str, Any]], Any] = lambda spec: GOOD
-    """A preflight's spec → what it prints; None: it hangs; a text: its task fails with that."""
+    """A preflight's spec → what it prints; None: it hangs; a text: its node cannot begin it, for that."""
     comes_up: Callable[[str, dict[str, Any]], str] = lambda part, spec: ""
     """A service's part and spec → why its tasks fail; empty: they come up."""
     answers: Answers = field(default_factory=lambda: Answers({}))
@@ -101,15 +101,15 @@ class SwarmWorld(World):
 
     def _later(self, part: str, service: Service) -> Service:
         if runs_once(service.spec):
-            if service.tasks:
+            if any(task.current for task in service.tasks):
                 return service
             found = self.trial(dict(service.spec))
             if found is None:
-                return replace(service, tasks=(self._task("running", at=self.now.timestamp()),)) if not service.tasks else service
+                return replace(service, tasks=(*service.tasks, self._task("running")))
             if isinstance(found, str):
-                return replace(service, tasks=(self._task("rejected", message=found),))
+                return replace(service, tasks=(*service.tasks, self._task("rejected", message=found)))
             state = "complete" if found.get("ok") else "failed"
-            return replace(service, tasks=(self._task(state),), output=found)
+            return replace(service, tasks=(*service.tasks, self._task(state)), output=found)
         if why := self.comes_up(part, dict(service.spec)):
             failed = self._task("failed", message=why)
             kept = tuple(t for t in service.tasks if not (t.current and t.state == "running"))
@@ -120,9 +120,9 @@ class SwarmWorld(World):
         broken = [t for t in service.tasks if t.state in ("failed", "rejected")]
         return replace(service, tasks=(*broken, *running))
 
-    def _task(self, state: str, message: str = "", at: float | None = None) -> Task:
+    def _task(self, state: str, message: str = "") -> Task:
         desired = "running" if state == "running" else "shutdown"
-        return Task(f"task{next(self.ids)}", state, desired, True, self.now.timestamp() if at is None else at, message=message)
+        return Task(f"task{next(self.ids)}", state, desired, True, self.now.timestamp(), message=message)
 
     def fail(self, part: str, message: str) -> None:
         """One task of a service dies."""

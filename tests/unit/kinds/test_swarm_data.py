@@ -13,7 +13,7 @@ from drivers.swarm.given import hash_of
 from drivers.swarm.served import Item, Service
 from reconciler.kinds.swarm.letters import ANNOTATION, Request
 from specs.model_deployment import ModelDeployment
-from tests.unit.kinds.swarmworld import SwarmWorld, cluster
+from tests.unit.kinds.swarmworld import GOOD, SwarmWorld, cluster
 from tests.unit.kinds.test_swarm_deployment import A, B, roll, world
 from tests.unit.kinds.world import UID
 
@@ -158,6 +158,18 @@ def test_dead_letters_are_read_by_a_job_that_is_gone_when_nobody_waits_for_it() 
     roll(there, A)
     there.settle()
     assert request.part not in there.things
+
+
+def test_dead_letters_are_read_though_a_node_could_not_begin_the_job() -> None:
+    """Another try reads them, for whoever still waits."""
+    there = world()
+    there.settle()
+    answers = iter(["No such image", GOOD])
+    there.trial = lambda spec: next(answers)
+    request = Request("0123abcd", "list", (), there.now + timedelta(seconds=120))
+    there.metadata = {"annotations": {ANNOTATION: request.dump()}}
+    there.settle()
+    assert there.services()[request.part].output == GOOD
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"id": "a/b", "verb": "list", "ids": [], "until": "2030-01-01T00:00:00Z"}'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -13,13 +14,14 @@ from hypothesis import strategies as st
 
 from drivers.contract import Done, Stop, Wait
 from drivers.swarm.answers import Answers, Tally
-from drivers.swarm.served import Item, Service, differs
+from drivers.swarm.served import BEGUN_AGAIN, Item, Service, differs
 from drivers.swarm.services import merged
 from drivers.swarm.stack import Stacks
 from modelstore.store import Store
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.model_deployment import ModelDeploymentKind
 from reconciler.kinds.swarm import serving
+from reconciler.kinds.swarm.keeping import AGAIN_SECONDS
 from tests.unit.kinds.swarmworld import GOOD, SwarmWorld, cluster
 from tests.unit.kinds.world import BLIND, local, referred
 
@@ -169,6 +171,25 @@ def test_a_preflight_that_is_lost_with_its_node_is_begun_on_another_one(ended: b
     assert routed(there) == {2: 100}
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_preflight_that_its_node_could_not_begin_is_begun_again(times: int) -> None:
+    """After a pause: the network, or the registry, is a moment away. It says nothing against the model."""
+    there = world()
+    there.settle()
+    began: list[float] = []
+
+    def trial(spec: dict[str, Any]) -> Any:
+        began.append(there.now.timestamp())
+        return "Pool overlaps with other one on this address space" if len(began) <= times else GOOD
+
+    there.trial = trial
+    roll(there, B)
+    assert isinstance(there.settle(), Done)
+    assert routed(there) == {2: 100}
+    assert len(began) == times + 1
+    assert all(after - before >= AGAIN_SECONDS * n for n, (before, after) in enumerate(itertools.pairwise(began), 1))
+
+
 def test_a_bad_image_is_found_out_by_the_preflight() -> None:
     """Nothing that serves is touched with it, the web app least of all; both images are on record."""
     there = world()
@@ -182,6 +203,7 @@ def test_a_bad_image_is_found_out_by_the_preflight() -> None:
     assert routed(there) == {1: 100}
     assert [(row["image"], row["state"]) for row in there.status["revisions"]] == [(IMAGE, "Serving"), (OTHER, "Failed")]
     assert "No such image" in there.status["revisions"][-1]["message"]
+    assert len(there.services()["service/preflight-2"].tasks) == 1 + BEGUN_AGAIN
 
 
 def test_a_new_image_is_a_new_revision() -> None:
