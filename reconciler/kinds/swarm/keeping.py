@@ -77,8 +77,7 @@ def _once_more(part: str, want: Mapping[str, Any], service: Service, why: str) -
     told, mark = f"{why}: {how(service)}", content_hash(want)
     if service.labels.get(FORCED) == mark:
         return Stop(Reason.STALLED, f"{short(part)}: {told}; it was begun anew once, which did not help. Change the spec")
-    template = {**want["TaskTemplate"], "ForceUpdate": int(service.spec["TaskTemplate"].get("ForceUpdate") or 0) + 1}
-    spec = {**want, "TaskTemplate": template, "Labels": {**want["Labels"], FORCED: mark}}
+    spec = {**_forced(want, service), "Labels": {**want["Labels"], FORCED: mark}}
     change = {"spec": spec, "version": service.version}
     return (Step("update", part, f"{told}; begun anew, once", change, ref=service.id, interrupts=_interrupts(part)),)
 
@@ -91,8 +90,13 @@ def begin_again(part: str, job: Service, now: datetime) -> Plan | None:
     left = task.since + AGAIN_SECONDS * (job.begun_again + 1) - now.timestamp()
     if left > 0:
         return Wait(Reason.PENDING, f"{short(part)} is to be begun again; {why}", max(left, 0.05))
-    spec = {**job.spec, "TaskTemplate": {**job.spec["TaskTemplate"], "ForceUpdate": job.begun_again + 1}}
-    return (Step("update", part, f"{why}; begun again", {"spec": spec, "version": job.version}, ref=job.id),)
+    change = {"spec": _forced(job.spec, job), "version": job.version}
+    return (Step("update", part, f"{why}; begun again", change, ref=job.id),)
+
+
+def _forced(spec: Mapping[str, Any], service: Service) -> dict[str, Any]:
+    """A specification that has Docker make new tasks, whatever else is in it."""
+    return {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": service.begun_again + 1}}
 
 
 def how(service: Service) -> str:

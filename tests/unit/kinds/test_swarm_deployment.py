@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -12,17 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.contract import Done, Stop, Wait
+from drivers.contract import Done, Wait
 from drivers.swarm.answers import Answers, Tally
-from drivers.swarm.served import BEGUN_AGAIN, Item, Service, differs
+from drivers.swarm.served import Item, Service, differs
 from drivers.swarm.services import merged
 from drivers.swarm.stack import Stacks
 from modelstore.store import Store
 from reconciler.kinds.credentials import Credentials
 from reconciler.kinds.model_deployment import ModelDeploymentKind
 from reconciler.kinds.swarm import serving
-from reconciler.kinds.swarm.keeping import AGAIN_SECONDS
-from tests.unit.kinds.swarmworld import GOOD, SwarmWorld, cluster
+from tests.unit.kinds.swarmworld import SwarmWorld, cluster
 from tests.unit.kinds.world import BLIND, local, referred
 
 A, B, C = ("sha256:" + letter * 64 for letter in "abc")
@@ -132,78 +130,6 @@ def test_a_new_model_takes_over_without_a_gap(strategy: dict[str, Any]) -> None:
     assert (first["state"], second["state"]) == ("Superseded", "Serving")
     assert first["servedFrom"] < first["servedUntil"] == second["servedFrom"]
     assert "servedUntil" not in second
-
-
-def test_a_model_that_fails_its_preflight_changes_nothing_and_is_not_tried_again() -> None:
-    """The one before serves on; tried again only after the spec changed."""
-    there = world()
-    there.settle()
-    there.trial = lambda spec: BAD
-    roll(there, B)
-    there.settle()
-    assert routed(there) == {1: 100}
-    assert condition(there)["status"] == "True"
-    assert condition(there, "Preflight")["reason"] == "PreflightFailed"
-    assert "golden rows" in condition(there)["message"]
-    before = len(there.log)
-    there.settle()
-    assert len(there.log) == before
-    there.trial = lambda spec: GOOD
-    there.generation += 1
-    there.settle()
-    assert there.status["digest"] == B
-
-
-@pytest.mark.parametrize("ended", [False, True])
-def test_a_preflight_that_is_lost_with_its_node_is_begun_on_another_one(ended: bool) -> None:
-    """Docker leaves it where it is; that says nothing against the model."""
-    there = world()
-    there.settle()
-    roll(there, B)
-    part = "service/preflight-2"
-    while not (part in there.things and there.services()[part].tasks):
-        there.step()
-    trial = there.services()[part]
-    stuck = tuple(replace(task, state="complete" if ended else "assigned", lost=True) for task in trial.tasks)
-    there.things[part] = replace(trial, tasks=stuck, output={})
-    assert isinstance(there.settle(), Done)
-    assert there.services()[part].id != trial.id
-    assert routed(there) == {2: 100}
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_preflight_that_its_node_could_not_begin_is_begun_again(times: int) -> None:
-    """After a pause: the network, or the registry, is a moment away. It says nothing against the model."""
-    there = world()
-    there.settle()
-    began: list[float] = []
-
-    def trial(spec: dict[str, Any]) -> Any:
-        began.append(there.now.timestamp())
-        return "Pool overlaps with other one on this address space" if len(began) <= times else GOOD
-
-    there.trial = trial
-    roll(there, B)
-    assert isinstance(there.settle(), Done)
-    assert routed(there) == {2: 100}
-    assert len(began) == times + 1
-    assert all(after - before >= AGAIN_SECONDS * n for n, (before, after) in enumerate(itertools.pairwise(began), 1))
-
-
-def test_a_bad_image_is_found_out_by_the_preflight() -> None:
-    """Nothing that serves is touched with it, the web app least of all; both images are on record."""
-    there = world()
-    there.settle()
-    there.trial = lambda spec: "No such image" if spec["TaskTemplate"]["ContainerSpec"]["Image"] == OTHER else GOOD
-    there.spec["swarm"]["image"] = OTHER
-    there.generation += 1
-    there.settle()
-    running = {s.spec["TaskTemplate"]["ContainerSpec"]["Image"] for p, s in there.services().items() if "preflight" not in p}
-    assert OTHER not in running
-    assert routed(there) == {1: 100}
-    assert [(row["image"], row["state"]) for row in there.status["revisions"]] == [(IMAGE, "Serving"), (OTHER, "Failed")]
-    assert "No such image" in there.status["revisions"][-1]["message"]
-    assert len(there.services()["service/preflight-2"].tasks) == 1 + BEGUN_AGAIN
 
 
 def test_a_new_image_is_a_new_revision() -> None:
@@ -489,14 +415,6 @@ def test_nothing_is_done_while_anything_cannot_be_seen() -> None:
         there.settle()
         there.things[part] = BLIND
         assert isinstance(there.plan(), Wait)
-
-
-def test_a_first_model_that_fails_says_so_and_stops() -> None:
-    """There is nothing to go back to, and nothing is tried again and again."""
-    there = world()
-    there.trial = lambda spec: BAD
-    assert isinstance(there.settle(), Stop)
-    assert condition(there)["reason"] == "PreflightFailed"
 
 
 @settings(max_examples=12, deadline=None)
