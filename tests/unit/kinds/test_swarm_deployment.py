@@ -25,7 +25,6 @@ from tests.unit.kinds.world import BLIND, local, referred
 
 A, B, C = ("sha256:" + letter * 64 for letter in "abc")
 IMAGE, OTHER = ("registry:5000/serving@sha256:" + letter * 64 for letter in "12")
-BAD = {"ok": False, "error": "3 of 20 golden rows are predicted differently here"}
 
 
 class Anywhere:
